@@ -1,0 +1,1 @@
+"""The core: what a node decides, without sockets, clocks or tasks."""

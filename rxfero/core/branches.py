@@ -1,0 +1,196 @@
+"""The branches: what a heal undid, offered to the owner until it is merged into the log (R6-R9).
+
+A follower whose log diverged keeps its suffix (a branch), or its whole state when the point of
+divergence is older than its log (a dump), and offers both to the owner until a MERGE record that
+covers them comes back through the log. Only the owner merges, and it logs each outcome: the record
+again with its original stamp, or a LOST record, then MERGE with the exact intervals. So every
+replica sees the same outcome, and nothing acknowledged disappears without a trace.
+
+Which of two writes is newer: of one session the later number, else the later hybrid logical clock,
+ties by session id. A write loses if a newer one stands on an overlapping path: equal, above or
+below. The rules were checked on the executable model of the protocol; a covered interval is exact
+because "all up to n" loses records when two branches of one term arrive apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
+from rxfero.core.path import overlaps
+from rxfero.core.position import Term
+from rxfero.core.shard import Shard
+from rxfero.core.value import pack, unpack
+from rxfero.errors import ProtocolError, RxferoError
+
+MERGED_AT_ONCE = 256  # records of a branch in one frame, merged in one turn
+
+
+class Draft(NamedTuple):
+    """A record to be logged by the owner: everything but its position."""
+
+    kind: int
+    sid: str
+    seq: int
+    path: tuple[Any, ...]
+    verb: str
+    value: bytes
+    hlc: int
+    origin: tuple[Term, int] | None
+    expires: int
+
+
+def uncovered(shard: Shard) -> list[Record]:
+    """Give the next records of this shard's branches to offer, and forget what is merged (R7)."""
+    kept: list[list[Record]] = []
+    for branch in shard.branches:
+        rest = [r for r in branch if not shard.covered(r.term, r.number)]
+        if rest:
+            kept.append(rest)
+    shard.branches = kept
+    shard.dumps = [
+        dump
+        for dump in shard.dumps
+        if not all(shard.covered(Term(n, boot), number) for n, boot, number in dump[1])
+    ]
+    return kept[0][:MERGED_AT_ONCE] if kept else []
+
+
+class Merge:
+    """The merge of foreign records into the owner's log.
+
+    Built once a branch: the index of what this log holds by top-level key makes each comparison
+    cost the writes of that key, not the log.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._index: dict[Any, list[Record]] = {}
+        for record in shard.log.records:
+            if record.kind == DATA and record.path:
+                self._index.setdefault(record.path[0], []).append(record)
+
+    def records(self, branch: list[Record]) -> list[Draft]:
+        """Give what to log for a branch, in order, ending with its MERGE record (R8)."""
+        shard = self._shard
+        fresh = [r for r in branch if not shard.covered(r.term, r.number)]
+        fresh.sort(key=_position)
+        drafts: list[Draft] = []
+        seen: set[tuple[str, int]] = set()
+        inherited: list[Any] = []
+        for record in fresh:
+            if record.kind == MERGE:
+                inherited += unpack(record.value)
+                continue
+            if record.kind == TERM:
+                continue
+            name = (record.sid, record.seq)
+            if record.sid and (name in seen or shard.sessions.has(*name)):
+                continue
+            seen.add(name)
+            drafts.append(self.outcome(record))
+        if fresh:
+            drafts.append(_merge_draft(_intervals(fresh), inherited))
+        return drafts
+
+    def dump(self, dump: list[Any]) -> list[Draft]:
+        """Give what to log for the state of a log that diverged below its base."""
+        shard = self._shard
+        try:
+            (parts, _, covers, count, marks), ranges = dump
+            positions = [(Term(n, boot), number) for n, boot, number in ranges]
+            rows = [tuple(part) for part in parts]
+        except (TypeError, ValueError) as error:
+            raise ProtocolError("a dump of a state that cannot be read") from error
+        if positions and all(shard.covered(*p) for p in positions):
+            return []
+        drafts: list[Draft] = []
+        for key, value, _, hlc, sid, seq, expires in sorted(rows, key=lambda row: row[3]):
+            if sid and shard.sessions.has(sid, seq):
+                continue
+            drafts.append(
+                self.outcome(
+                    Record(positions[-1][0], 0, DATA, sid, seq, (key,), "update", value, hlc, None,
+                           expires)
+                )
+            )
+        if count > shard.count:
+            drafts.append(Draft(COUNT, "", 0, (), "count", pack(count), 0, None, 0))
+        drafts += [
+            Draft(COUNT, "", 0, (), "mark", pack(mark), 0, None, 0)
+            for mark in marks
+            if mark not in shard.marks
+        ]
+        inherited = [[n, boot, lo, hi] for n, boot, spans in covers for lo, hi in spans]
+        drafts.append(_merge_draft([[*t, n, n] for t, n in positions], inherited))
+        return drafts
+
+    def outcome(self, record: Record) -> Draft:
+        """Give what becomes of one foreign record: applied again, or lost (R9)."""
+        kind = record.kind
+        if kind == DATA and (self._outdated(record) or not self._applies(record)):
+            kind = LOST
+        origin = (record.term, record.number)
+        draft = Draft(
+            kind, record.sid, record.seq, record.path, record.verb, record.value, record.hlc,
+            origin, record.expires,
+        )
+        if kind == DATA and record.path:
+            self._index.setdefault(record.path[0], []).append(record)
+        return draft
+
+    def _outdated(self, record: Record) -> bool:
+        shard = self._shard
+        sessions = shard.sessions
+        if not sessions.knows(record.sid) and record.hlc <= sessions.evict_hlc:
+            return True  # cannot be told from one applied before its session was evicted (R10)
+        path = record.path
+        for other in self._index.get(path[0], ()) if path else ():
+            if overlaps(other.path, path) and newer(other, record):
+                return True
+        stamp = shard.state.stamp(path)
+        if stamp is None:
+            return False
+        hlc, sid, seq, number = stamp
+        if number > shard.log.base:
+            return False  # that write is in the index
+        return seq > record.seq if sid == record.sid else (hlc, sid) > (record.hlc, record.sid)
+
+    def _applies(self, record: Record) -> bool:
+        try:
+            self._shard.state.resolve(record.verb, record.path, record.value, expect=None)
+        except RxferoError:
+            return record.verb == "remove"
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Merge into {self._shard!r}>"
+
+
+def newer(one: Record, other: Record) -> bool:
+    """Whether `one` is the later write (R9)."""
+    if one.sid == other.sid:
+        return one.seq > other.seq
+    return (one.hlc, one.sid) > (other.hlc, other.sid)
+
+
+def _position(record: Record) -> tuple[Term, int]:
+    return (record.term, record.number)
+
+
+def _intervals(records: list[Record]) -> list[list[int]]:
+    spans: list[list[int]] = []
+    for record in records:
+        last = spans[-1] if spans else None
+        if last and last[:2] == [*record.term] and last[3] == record.number - 1:
+            last[3] = record.number
+        else:
+            spans.append([*record.term, record.number, record.number])
+    return spans
+
+
+def _merge_draft(intervals: list[list[int]], inherited: list[Any]) -> Draft:
+    spans = sorted([list(s) for s in inherited] + intervals)
+    return Draft(MERGE, "", 0, (), "", pack(spans), 0, None, 0)
+
+

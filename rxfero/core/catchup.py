@@ -1,0 +1,238 @@
+"""The catch-up: how a log behind or beside the owner's becomes equal to it again.
+
+The log is the outbox. To every follower (a server, or a client fed by this node) belongs a
+:class:`Cursor`; while the follower keeps up it gets the live frame that all get, and the cursor
+holds nothing. What could not be sent (its link was paused, it reported a gap) is remembered as one
+number a shard, the next to send, and :func:`pump` streams from the log when the link has room
+again: memory per slow peer is O(shards), and nothing is dropped in silence.
+
+A follower that cannot match reports its history (NACK, R3). The owner finds the common point D of
+both histories (Raft's log matching). When the follower has nothing beyond D and D is retained it
+gets records; otherwise a snapshot: the folded state at the owner's end with the log behind it, so
+that the follower can stash its own suffix and go on from the same state (R6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rxfero.core import columns
+from rxfero.core.change import Record
+from rxfero.core.log import Log, common
+from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.shard import Shard
+from rxfero.core.value import pack_body, unpack_body
+from rxfero.errors import ProtocolError
+
+CHUNK = 32 * 1024  # bytes of a snapshot in one frame
+RECORDS = 512  # records of a tail in one frame
+ITEMS = 1 << 22  # most containers in a snapshot of one shard
+
+
+class Cursor:
+    """What one follower has, and what it still has to get.
+
+    Use: `behind` maps a shard to the next number to send; `snaps` are shards that need their state.
+    Invariant: a shard in `behind` or `snaps` gets no live frame.
+    """
+
+    __slots__ = ("behind", "link", "match", "name", "paused", "snaps", "synced")
+
+    def __init__(self, link: int, name: str) -> None:
+        self.link, self.name = link, name
+        self.behind: dict[int, int] = {}
+        self.snaps: dict[int, int] = {}
+        self.match: dict[int, int] = {}
+        self.paused = False
+        self.synced = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the follower can take the frame that all followers get."""
+        return not (self.paused or self.behind or self.snaps)
+
+    def miss(self, shard: int, number: int) -> None:
+        """Remember the first record of a shard that was not sent."""
+        if shard not in self.snaps and number < self.behind.get(shard, number + 1):
+            self.behind[shard] = number
+
+    def lag(self, shards: list[Shard]) -> int:
+        """Records that the follower still has to get."""
+        late = sum(shards[s].log.end - n + 1 for s, n in self.behind.items())
+        return late + sum(len(shards[s].log.records) for s in self.snaps)
+
+    def __repr__(self) -> str:
+        state = "live" if self.live else f"behind in {len(self.behind) + len(self.snaps)} shards"
+        return f"<Cursor {self.name} link={self.link} {state}>"
+
+
+def history(shard: Shard) -> list[Any]:
+    """Give a shard's log as it is compared: ``[shard, [[n, boot, start]...], end, base]``."""
+    log = shard.log
+    return [shard.id, [[*term, start] for term, start in log.hist], log.end, log.base]
+
+
+def read_history(row: Any, shards: int) -> tuple[int, list[tuple[Term, int]], int, int]:
+    """Check and read one row of :func:`history`."""
+    try:
+        number, hist, end, base = row
+        pairs = [(Term(n, boot), start) for n, boot, start in hist]
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"a log history that cannot be read: {row!r}") from error
+    if not (type(number) is int and 0 <= number < shards and type(end) is int and end >= 0):
+        raise ProtocolError(f"a log history of no shard: {row!r}")
+    return number, pairs, end, base
+
+
+def locate(cursor: Cursor, shard: Shard, hist: list[tuple[Term, int]], end: int) -> None:
+    """Decide what a follower with this history of a shard needs (R3: also lower its match)."""
+    log = shard.log
+    point = common(log.hist, log.end, hist, end)
+    cursor.match[shard.id] = min(cursor.match.get(shard.id, 0), point)
+    cursor.behind.pop(shard.id, None)
+    cursor.snaps.pop(shard.id, None)
+    if point < end or point < log.base:
+        cursor.snaps[shard.id] = point
+    elif point < log.end:
+        cursor.behind[shard.id] = point + 1
+
+
+def tails(
+    cursor: Cursor, shards: list[Shard], fence: Term, wanted: list[int], room: int
+) -> Iterator[tuple[list[Any], int]]:
+    """Give bodies of records that bring a follower up to date in `wanted` shards.
+
+    Yields:
+        (body, payload bytes) of at most RECORDS records; the cursor is moved with each.
+    """
+    where: list[int] = []
+    records: list[Record] = []
+    size = 0
+    for number in wanted:
+        log = shards[number].log
+        following = cursor.behind[number]
+        while following <= log.end:
+            if following <= log.base:
+                break
+            part = log.slice(following, RECORDS - len(records), room)
+            records += part
+            where += [number] * len(part)
+            size += sum(len(r.value) + 48 for r in part)
+            following += len(part)
+            if len(records) >= RECORDS or size >= room:
+                cursor.behind[number] = following
+                yield columns.write(fence, where, records), size
+                where, records, size = [], [], 0
+        if following > log.end:
+            cursor.behind.pop(number, None)
+        else:
+            del cursor.behind[number]
+            cursor.snaps[number] = following - 1
+    if records:
+        yield columns.write(fence, where, records), size
+
+
+def snapshot(shard: Shard, fence: Term, point: int) -> list[list[Any]]:
+    """Give the bodies that carry a shard's state, with its log from `point` on as far as kept."""
+    log = shard.log
+    start = max(point, log.base)
+    records = log.slice(start + 1, log.end - start, 1 << 62) if log.end > start else []
+    image = [
+        start,
+        log.term_at(start) if start else ZERO_TERM,
+        [[*term, at] for term, at in log.hist],
+        columns.write(fence, [shard.id], records) if records else None,
+        log.end,
+        shard.dump(),
+    ]
+    packed = pack_body(image)
+    parts = max(1, -(-len(packed) // CHUNK))
+    return [
+        [fence, shard.id, i, parts, packed[i * CHUNK : (i + 1) * CHUNK]] for i in range(parts)
+    ]
+
+
+class Image:
+    """A snapshot that has arrived whole."""
+
+    __slots__ = ("base", "base_term", "dump", "end", "hist", "records")
+
+    def __init__(self, packed: bytes, shard: int) -> None:
+        try:
+            base, base_term, hist, rows, self.end, self.dump = unpack_body(
+                packed, limit_items=ITEMS
+            )
+            self.base, self.base_term = int(base), Term(*base_term)
+            self.hist = [(Term(n, boot), at) for n, boot, at in hist]
+            if rows is not None:
+                rows[1] = shard
+            self.records = [] if rows is None else columns.read(rows, 1 << 30).records
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a snapshot of shard {shard} that cannot be read") from error
+
+
+class Gathering:
+    """The parts of snapshots on their way from one peer."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: dict[int, list[bytes]] = {}
+
+    def take(self, body: list[Any]) -> tuple[Term, int, bytes | None]:
+        """Take a SNAP body; give its fence, shard and, with the last part, the whole."""
+        try:
+            fence, shard, index, count, part = body
+            term = Term(*fence)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError("a SNAP frame that cannot be read") from error
+        if type(part) is not bytes or not 0 <= index < count:
+            raise ProtocolError(f"part {index} of {count} of a snapshot")
+        parts = self._parts.setdefault(shard, []) if index else []
+        if len(parts) != index:
+            raise ProtocolError(f"part {index} of a snapshot where {len(parts)} was due")
+        parts.append(part)
+        if index + 1 < count:
+            self._parts[shard] = parts
+            return term, shard, None
+        self._parts.pop(shard, None)
+        return term, shard, b"".join(parts)
+
+
+def install(shard: Shard, image: Image) -> list[Record]:
+    """Replace a shard's log and state by a snapshot; give the records that were undone (R6).
+
+    What this log held beyond the common point becomes a branch; when even its base lies beyond
+    it, the whole state becomes a dump to merge.
+    """
+    log = shard.log
+    point = common(log.hist, log.end, image.hist, image.end)
+    undone: list[Record] = []
+    if point < log.end:
+        if point < log.base:
+            shard.dumps.append(
+                [shard.dump(), [[*r.term, r.number] for r in log.records] or [_top(log)]]
+            )
+        undone = log.cut(max(point, log.base))
+        kept = [r for r in undone if r.number > point]
+        if kept:
+            shard.branches.append(kept)
+    known = log.end
+    if image.base <= known and point >= log.base and not (point < log.base):
+        for record in image.records:
+            if record.number == log.end + 1:
+                log.append(record)
+    else:
+        hist = [(t, at) for t, at in image.hist if at <= image.base] or [(image.base_term, 0)]
+        log.reset(image.base, image.base_term, hist)
+        for record in image.records:
+            log.append(record)
+    if log.end < image.end:
+        raise ProtocolError(f"a snapshot of shard {shard.id} that ends at {log.end}")
+    shard.load(image.dump)
+    return undone
+
+
+def _top(log: Log) -> list[Any]:
+    return [*log.last_term, log.end]

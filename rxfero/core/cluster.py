@@ -1,0 +1,264 @@
+"""The cluster: what one process knows of it and holds of it, and what it has to say this turn.
+
+The common ground of the machines that make up a node: the shards, the members, the ring, the
+cursors of those that follow, the clock; and the outboxes that :class:`~rxfero.core.replica.Replica`
+drains once a loop turn. Records logged in a turn are packed once and leave as one frame for all
+followers that keep up (DESIGN 3); who cannot take it is remembered by its cursor.
+
+It decides nothing about ownership and sends nothing itself.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rxfero.core import catchup, columns, frame
+from rxfero.core.catchup import Cursor
+from rxfero.core.change import LOST, Record
+from rxfero.core.clock import Clock
+from rxfero.core.members import DEAD, Members
+from rxfero.core.position import ZERO_TERM, Offset, Term
+from rxfero.core.ring import Ring, shard_of
+from rxfero.core.shard import OWNER, Shard
+from rxfero.core.value import pack_body
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from rxfero.constants import Constants
+
+RELAYED = 1 << 1  # flag of a frame that came through a third server
+RECORD_BYTES = 64  # what a record costs on the wire beside its value, roughly
+COUNTER = ""  # the key whose shard allocates ids; no user key is empty
+
+
+class Settings(NamedTuple):
+    """What a node is born with; never changes."""
+
+    name: str
+    boot: int
+    client: bool
+    constants: Constants
+    rng: Random
+    hash: Callable[[bytes], int] | None
+    partition: Callable[[Any], Any] | None
+    handled: bool
+
+
+class Cluster:
+    """The shared nouns of one process.
+
+    Use: machines read and change the shards through it; `say`, `log` and `note` fill the outboxes.
+    """
+
+    def __init__(self, settings: Settings, members: Members) -> None:
+        constants = settings.constants
+        self.settings, self.constants = settings, constants
+        self.name, self.boot, self.client = settings.name, settings.boot, settings.client
+        self.rng = settings.rng
+        self.members = members
+        self.count = constants.shards
+        self.shards = [Shard(i) for i in range(self.count)]
+        self.clock = Clock(max_clock_skew_ms=int(constants.clock.skew))
+        self.now = 0.0
+        self.wall_offset = 0.0
+        self.ring = Ring((), vnodes=constants.dht.vnodes, shards=self.count, hash=settings.hash)
+        self.servers: dict[str, int] = {}  # open links to servers, by name
+        self.clients: dict[str, int] = {}  # open links of clients, by name
+        self.cursors: dict[str, Cursor] = {}
+        self.feeds: dict[str, Cursor] = {}
+        self.touched: set[int] = set()  # owned shards whose stable point may have moved
+        self.waiting: set[int] = set()  # owned shards with replies that wait for replicas
+        self.expiring: set[int] = set()
+        self.index: dict[str | int, int] = {}  # shard of each key, with a partition function
+        self.frames: list[tuple[int, bytes]] = []
+        self.changes: list[tuple[int, Record]] = []
+        self.notices: list[tuple[str, Any]] = []
+        self._where: list[int] = []
+        self._fresh: list[Record] = []
+        self._fresh_bytes = 0
+        self._acks: dict[tuple[str, Term], dict[int, int]] = {}
+
+    # --- keys and owners
+
+    @property
+    def wall_ms(self) -> int:
+        """Wall clock in milliseconds at the start of this step."""
+        return int((self.now + self.wall_offset) * 1000)
+
+    def shard_of(self, key: str | int) -> int:
+        """Give the shard of a top-level key."""
+        return shard_of(key, self.count, self.settings.hash)
+
+    def owner_of(self, number: int) -> str | None:
+        """Give who should own a shard: the one believed to serve it, else the ring's choice."""
+        return self.ring.owners[number]
+
+    # --- saying
+
+    def say(self, name: str, kind: int, body: Any) -> bool:
+        """Send a frame to a server or client, by relay when only a third hears it."""
+        return self.say_packed(name, kind, pack_body(body))
+
+    def say_packed(self, name: str, kind: int, packed: bytes) -> bool:
+        """As :meth:`say`, with a body packed already."""
+        link = self.servers.get(name)
+        if link is None:
+            link = self.clients.get(name)
+        if link is not None:
+            self.frames.append((link, frame.encode_raw(kind, packed)))
+            return True
+        member = self.members.table.get(name)
+        if member is None or member.state == DEAD or member.via is None:
+            return False
+        link = self.servers.get(member.via)
+        if link is None:
+            return False
+        envelope = pack_body([name, self.name, kind, packed])
+        self.frames.append((link, frame.encode_raw(frame.RELAY, envelope)))
+        return True
+
+    def say_link(self, link: int, kind: int, body: Any) -> None:
+        """Send a frame on one link."""
+        self.frames.append((link, frame.encode_raw(kind, pack_body(body))))
+
+    def tell_all(self, kind: int, body: Any, *, clients: bool = False) -> None:
+        """Send one frame to every server heard (and every client)."""
+        packed = pack_body(body)
+        for member in self.members.others():
+            self.say_packed(member.name, kind, packed)
+        if clients:
+            encoded = frame.encode_raw(kind, packed)
+            self.frames.extend((link, encoded) for link in self.clients.values())
+
+    def note(self, event: str, payload: Any) -> None:
+        """Tell the program of something."""
+        self.notices.append((event, payload))
+
+    # --- logging
+
+    def logged(self, shard: Shard, record: Record) -> None:
+        """Note a record that this node, the owner, has just appended and applied."""
+        self._where.append(shard.id)
+        self._fresh.append(record)
+        self._fresh_bytes += len(record.value) + RECORD_BYTES
+        self.changes.append((shard.id, record))
+        self.touched.add(shard.id)
+        if self.settings.partition is not None and record.path:
+            self.index[record.path[0]] = shard.id
+        if self._fresh_bytes >= self.constants.outbox.max or len(self._fresh) >= 4096:
+            self.flush_log()
+
+    def followed(self, number: int, record: Record) -> None:
+        """Note a record that this node has just applied as a follower."""
+        self.changes.append((number, record))
+        if self.settings.partition is not None and record.path:
+            self.index[record.path[0]] = number
+        if self.feeds:
+            self._where.append(number)
+            self._fresh.append(record)
+            self._fresh_bytes += len(record.value) + RECORD_BYTES
+            if self._fresh_bytes >= self.constants.outbox.max:
+                self.flush_log()
+
+    def flush_log(self) -> None:
+        """Pack the fresh records once and hand them to every follower."""
+        if not self._fresh:
+            return
+        where, fresh = self._where, self._fresh
+        self._where, self._fresh, self._fresh_bytes = [], [], 0
+        if self.feeds:
+            self._feed(where, fresh)
+        if not self.cursors:
+            return
+        by_fence: dict[Term, tuple[list[int], list[Record]]] = {}
+        for number, record in zip(where, fresh, strict=True):
+            shard = self.shards[number]
+            if shard.role == OWNER and record.term == shard.term:
+                group = by_fence.setdefault(shard.term, ([], []))
+                group[0].append(number)
+                group[1].append(record)
+        for fence, (numbers, records) in by_fence.items():
+            packed = pack_body(columns.write(fence, numbers, records))
+            for cursor in self.cursors.values():
+                self._hand(cursor, frame.APPEND, packed, numbers, records)
+
+    def _feed(self, where: list[int], fresh: list[Record]) -> None:
+        packed = pack_body(columns.write(ZERO_TERM, where, fresh))
+        for cursor in self.feeds.values():
+            self._hand(cursor, frame.FEED, packed, where, fresh)
+
+    def _hand(
+        self, cursor: Cursor, kind: int, packed: bytes, where: list[int], fresh: list[Record]
+    ) -> None:
+        if cursor.live and self.say_packed(cursor.name, kind, packed):
+            return
+        for number, record in zip(where, fresh, strict=True):
+            cursor.miss(number, record.number)
+
+    # --- catching up
+
+    def pump(self, cursor: Cursor, kind: int) -> None:
+        """Stream to a follower what it is behind, as far as its link takes it (3.7)."""
+        if cursor.paused or cursor.live:
+            return
+        room = self.constants.outbox.max
+        by_fence: dict[Term, list[int]] = {}
+        for number in list(cursor.behind):
+            shard = self.shards[number]
+            if kind == frame.APPEND and shard.role != OWNER:
+                del cursor.behind[number]
+                continue
+            fence = shard.term if kind == frame.APPEND else ZERO_TERM
+            by_fence.setdefault(fence, []).append(number)
+        for fence, numbers in by_fence.items():
+            for body, _ in catchup.tails(cursor, self.shards, fence, numbers, room):
+                if not self.say(cursor.name, kind, body):
+                    cursor.paused = True
+                    return
+        for number, point in list(cursor.snaps.items()):
+            del cursor.snaps[number]
+            shard = self.shards[number]
+            if kind == frame.APPEND and shard.role != OWNER:
+                continue
+            fence = shard.term if kind == frame.APPEND else ZERO_TERM
+            for body in catchup.snapshot(shard, fence, point):
+                self.say(cursor.name, frame.SNAP, body)
+
+    def acknowledge(self, owner: str, fence: Term, number: int, end: int) -> None:
+        """Remember to tell an owner how far this node follows a shard."""
+        self._acks.setdefault((owner, fence), {})[number] = end
+
+    def flush_acks(self) -> None:
+        """Send the acknowledgements of this turn, one frame an owner."""
+        acks, self._acks = self._acks, {}
+        for (owner, fence), ends in acks.items():
+            self.say(owner, frame.APPENDED, [fence, list(ends), list(ends.values())])
+
+    # --- digests
+
+    def digest(self, owner: str | None) -> int:
+        """Checksum (u32) of the heads of the shards that `owner` serves, or of all (None)."""
+        heads = [
+            (s.id, s.log.end, s.log.last_term)
+            for s in self.shards
+            if owner is None or (s.owner == owner and s.log.end)
+        ]
+        return zlib.crc32(repr(heads).encode())
+
+    def offset(self, number: int, record: Record) -> Offset:
+        """Give a record's public position."""
+        return Offset(number, record.term, record.number)
+
+    def conflict(self, number: int, records: Iterable[Record]) -> None:
+        """Tell of the writes that lost a merge, as they are applied (3.8)."""
+        for record in records:
+            if record.kind == LOST:
+                self.note("conflict", (number, record))
+
+    def __repr__(self) -> str:
+        role = "client" if self.client else "server"
+        return f"<Cluster {self.name} {role} {self.members!r}>"

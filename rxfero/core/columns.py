@@ -1,0 +1,149 @@
+"""The columns: log records packed and unpacked a whole column at a time (DESIGN 3).
+
+A body that carries records is ``[fence, shards, terms, numbers, kinds, sids, seqs, keys, verbs,
+values, stamps, origins, expires]``. What repeats travels once: terms and session ids as runs
+``[value, count]``, verbs as one string when all are equal, stamps as their first when they are
+dense, and the rare columns (kinds, origins, expires) as None when they hold nothing. Packing and
+unpacking stay in C; no Python statement runs once a record except the checks of keys.
+
+The module does not know shards, owners or links: it turns records into bodies and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, groupby, repeat
+from typing import Any, NamedTuple, cast
+
+from rxfero.core.change import Record
+from rxfero.core.position import Term
+from rxfero.errors import ProtocolError
+
+_new = tuple.__new__
+_FIELDS = 13
+
+
+class Batch(NamedTuple):
+    """Records of many shards in the order they were logged, and the term that fences them."""
+
+    fence: Term
+    shards: list[int]
+    records: list[Record]
+
+
+def runs(column: Sequence[Any]) -> list[list[Any]]:
+    """Give a column as runs ``[value, count]``; a column of one value is one run."""
+    first = column[0]
+    if column.count(first) == len(column):
+        return [[first, len(column)]]
+    return [[value, len(list(group))] for value, group in groupby(column)]
+
+
+def spread(pairs: Iterable[Any]) -> Iterable[Any]:
+    """Undo :func:`runs`."""
+    return chain.from_iterable(repeat(value, count) for value, count in pairs)
+
+
+def uniform(column: Sequence[Any]) -> Any:
+    """Give the one value of a column that repeats it, else the column as a list."""
+    first = column[0]
+    return first if column.count(first) == len(column) else list(column)
+
+
+def wire_keys(paths: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Give the paths as they travel: a bare element, or an array for a deeper path."""
+    return [path[0] if len(path) == 1 else path for path in paths]
+
+
+def read_keys(keys: list[Any]) -> list[tuple[Any, ...]]:
+    """Undo :func:`wire_keys`, refusing what no path can be."""
+    paths: list[tuple[Any, ...]] = []
+    for key in keys:
+        kind = type(key)
+        if kind is str or kind is int:
+            paths.append((key,))
+        elif kind is list and key and all(type(e) is str or type(e) is int for e in key):
+            paths.append(tuple(key))
+        elif kind is list and not key:
+            paths.append(())
+        else:
+            raise ProtocolError(f"a key of type {kind.__name__} in a column of keys")
+    return paths
+
+
+def write(fence: Term, shards: Sequence[int], records: Sequence[Record]) -> list[Any]:
+    """Give the body that carries `records`, one shard number a record (or one for all)."""
+    terms, numbers, kinds, sids, seqs, paths, verbs, values, stamps, origins, expires = zip(
+        *records, strict=True
+    )
+    count = len(records)
+    first = stamps[0]
+    dense = stamps[-1] == first + count - 1 and stamps == tuple(range(first, first + count))
+    return [
+        fence,
+        uniform(shards),
+        runs(terms),
+        numbers,
+        kinds if any(kinds) else None,
+        runs(sids),
+        seqs,
+        wire_keys(paths),
+        uniform(verbs),
+        values,
+        first if dense else stamps,
+        None if origins.count(None) == count else origins,
+        expires if any(expires) else None,
+    ]
+
+
+def read(body: list[Any], limit: int) -> Batch:
+    """Give the records of a body.
+
+    Raises:
+        ProtocolError: columns of unequal length, of a wrong type, or more than `limit` records.
+    """
+    if len(body) != _FIELDS:
+        raise ProtocolError(f"records of {len(body)} columns instead of {_FIELDS}")
+    fence, shards, terms, numbers, kinds, sids, seqs, keys, verbs, values, stamps, origins, ends = (
+        body
+    )
+    if type(numbers) is not list:
+        raise ProtocolError("a column of numbers that is no array")
+    count = len(cast("list[Any]", numbers))
+    if not 0 < count <= limit:
+        raise ProtocolError(f"{count} records in a frame, the limit is {limit}")
+    try:
+        if sum(n for _, n in terms) != count or sum(n for _, n in sids) != count:
+            raise ProtocolError(f"runs that do not add up to {count} records")
+        where: list[int] = [shards] * count if type(shards) is int else shards
+        columns: list[list[Any]] = [numbers, seqs, keys, values, where]
+        columns += [c for c in (kinds, origins, ends) if c is not None]
+        for column in columns:
+            if type(column) is not list or len(column) != count:
+                raise ProtocolError(f"a column that does not hold {count} values")
+        if not set(map(type, values)) == {bytes}:
+            raise ProtocolError("a value that is no byte string")
+        numeric = set(map(type, chain(numbers, seqs, where, kinds or (), ends or ())))
+        if numeric - {int} or min(numbers) < 1 or min(where) < 0:
+            raise ProtocolError("a number, shard or sequence that is no whole number")
+        rows = zip(
+            spread([(Term(*term), n) for term, n in terms]),
+            numbers,
+            repeat(0) if kinds is None else kinds,
+            spread(sids),
+            seqs,
+            read_keys(keys),
+            repeat(verbs) if type(verbs) is str else verbs,
+            values,
+            range(stamps, stamps + count) if type(stamps) is int else stamps,
+            repeat(None)
+            if origins is None
+            else [None if o is None else (Term(*o[0]), o[1]) for o in origins],
+            repeat(0) if ends is None else ends,
+        )
+        records = list(map(_new, repeat(Record), rows))
+        if len(records) != count:
+            raise ProtocolError(f"columns that give {len(records)} records instead of {count}")
+        return Batch(Term(*fence), where, records)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ProtocolError(f"columns of records that cannot be read: {error}") from error

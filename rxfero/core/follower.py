@@ -1,0 +1,236 @@
+"""The follower: records taken from owners (or from the server that feeds this client).
+
+Every record must match this log (R3); what does not is answered with this log's history, once a
+frame, and the sender decides what brings it together again (:mod:`rxfero.core.catchup`). A frame
+below a promise is fenced off (R2). The same module answers for the sender's side: histories in,
+cursors set.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rxfero.core import catchup, columns, frame
+from rxfero.core.catchup import Cursor, Gathering, Image
+from rxfero.core.change import DATA, LOST
+from rxfero.core.cluster import Cluster
+from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.shard import GREW, KNOWN, OWNER
+from rxfero.core.succession import Succession
+from rxfero.errors import ProtocolError
+
+ASK, DONE = 0, 1  # the two forms of HEADS
+
+
+class Follower:
+    """Both sides of following: what this node takes, and what others say they have."""
+
+    def __init__(self, cluster: Cluster, succession: Succession) -> None:
+        self._cluster, self._succession = cluster, succession
+        self._parts: dict[str, Gathering] = {}
+        self.asked: set[str] = set()
+        self.synced: set[str] = set()
+
+    # --- taking records
+
+    def on_append(self, source: str, body: list[Any]) -> None:
+        """Follow an owner (servers)."""
+        cluster = self._cluster
+        batch = columns.read(body, cluster.constants.limits.records)
+        fence, shards = batch.fence, cluster.shards
+        self._check(batch.shards)
+        fenced: dict[int, Term] = {}
+        missing: dict[int, None] = {}
+        for number, record in zip(batch.shards, batch.records, strict=True):
+            shard = shards[number]
+            if fence != shard.promised:
+                if fence < shard.promised:
+                    fenced[number] = shard.promised
+                    continue
+                if shard.promise(fence):
+                    self._succession.lost.append(shard)
+            shard.owner = source
+            verdict = shard.follow(record)
+            if verdict == GREW:
+                cluster.followed(number, record)
+                cluster.acknowledge(source, fence, number, record.number)
+                if record.kind == LOST:
+                    cluster.conflict(number, (record,))
+                elif record.expires and record.kind == DATA:
+                    cluster.expiring.add(number)
+            elif verdict == KNOWN:
+                cluster.acknowledge(source, fence, number, record.number)
+            else:
+                missing[number] = None
+        cluster.clock.observe(batch.records[-1].hlc)
+        if fenced:
+            cluster.say(source, frame.FENCED, list(fenced.items()))
+        if missing:
+            rows = [catchup.history(shards[number]) for number in missing]
+            cluster.say(source, frame.NACK, [fence, rows])
+
+    def on_feed(self, source: str, body: list[Any]) -> None:
+        """Follow the server that feeds this client."""
+        cluster = self._cluster
+        batch = columns.read(body, cluster.constants.limits.records)
+        self._check(batch.shards)
+        missing: dict[int, None] = {}
+        for number, record in zip(batch.shards, batch.records, strict=True):
+            shard = cluster.shards[number]
+            verdict = shard.follow(record)
+            if verdict == GREW:
+                cluster.followed(number, record)
+                if record.term > shard.promised:
+                    shard.promised = record.term
+                if record.kind == LOST:
+                    cluster.conflict(number, (record,))
+            elif verdict != KNOWN:
+                missing[number] = None
+        cluster.clock.observe(batch.records[-1].hlc)
+        if missing:
+            rows = [catchup.history(cluster.shards[number]) for number in missing]
+            cluster.say(source, frame.NACK, [ZERO_TERM, rows])
+
+    def on_snap(self, source: str, body: list[Any]) -> None:
+        """Take a part of a snapshot; install it with the last."""
+        cluster = self._cluster
+        fence, number, whole = self._parts.setdefault(source, Gathering()).take(body)
+        self._check((number,))
+        if whole is None:
+            return
+        shard = cluster.shards[number]
+        if not cluster.client:
+            if fence < shard.promised:
+                cluster.say(source, frame.FENCED, [[number, shard.promised]])
+                return
+            if shard.promise(fence):
+                self._succession.lost.append(shard)
+            shard.owner = source
+        self._succession.adopt(shard, Image(whole, number))
+        if not cluster.client:
+            cluster.acknowledge(source, fence, number, shard.log.end)
+
+    def on_safe(self, source: str, body: list[Any]) -> list[tuple[int, int]]:
+        """Learn which records every live server holds: history may be compacted to there (R13)."""
+        del source
+        cluster = self._cluster
+        try:
+            fence, numbers, points = body
+            term = Term(*fence)
+            pairs = list(zip(numbers, points, strict=True))
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a SAFE that cannot be read: {error}") from error
+        self._check([number for number, _ in pairs])
+        safe: list[tuple[int, int]] = []
+        for number, point in pairs:
+            shard = cluster.shards[number]
+            if not cluster.client and shard.promised != term:
+                continue
+            if point <= shard.log.end:
+                shard.stable = max(shard.stable, point)
+                safe.append((number, point))
+        return safe
+
+    # --- telling and hearing histories
+
+    def ask(self, source: str) -> None:
+        """Tell a server what this node has, so that it sends what is missing."""
+        cluster = self._cluster
+        rows = [
+            catchup.history(s)
+            for s in cluster.shards
+            if s.role != OWNER and (s.log.end or not cluster.client)
+        ]
+        self.asked.add(source)
+        cluster.say(source, frame.HEADS, [ASK, rows])
+
+    def on_heads(self, source: str, body: list[Any]) -> None:
+        """Hear what a follower has (ASK), or that a server has sent all it owed (DONE)."""
+        cluster = self._cluster
+        if len(body) != 2 or body[0] not in (ASK, DONE):
+            raise ProtocolError("a HEADS that cannot be read")
+        if body[0] == DONE:
+            self.synced.add(source)
+            return
+        client = source in cluster.clients
+        cursor = self.cursor(source, client)
+        cursor.synced = False
+        said: set[int] = set()
+        for row in body[1]:
+            number, hist, end, _ = catchup.read_history(row, cluster.count)
+            said.add(number)
+            shard = cluster.shards[number]
+            if client or shard.role == OWNER:
+                catchup.locate(cursor, shard, hist, end)
+                if not client:
+                    cluster.touched.add(number)
+        if client:
+            for shard in cluster.shards:
+                if shard.id not in said and shard.log.end:
+                    catchup.locate(cursor, shard, [], 0)
+        cluster.pump(cursor, frame.FEED if client else frame.APPEND)
+
+    def cursor(self, name: str, client: bool) -> Cursor:
+        """Give the cursor of a follower, made at first use."""
+        table = self._cluster.feeds if client else self._cluster.cursors
+        found = table.get(name)
+        if found is None:
+            self._cluster.flush_log()
+            found = table[name] = Cursor(-1, name)
+        return found
+
+    def on_nack(self, source: str, body: list[Any]) -> None:
+        """Hear that a follower could not match, and go back to the common point (R3)."""
+        cluster = self._cluster
+        try:
+            fence, rows = body
+            term = Term(*fence)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a NACK that cannot be read: {error}") from error
+        client = source in cluster.clients
+        cursor = self.cursor(source, client)
+        cluster.flush_log()
+        for row in rows:
+            number, hist, end, _ = catchup.read_history(row, cluster.count)
+            shard = cluster.shards[number]
+            if client or (shard.role == OWNER and shard.term == term):
+                catchup.locate(cursor, shard, hist, end)
+        cluster.pump(cursor, frame.FEED if client else frame.APPEND)
+
+    def on_appended(self, body: list[Any]) -> tuple[Term, list[int], list[int]]:
+        """Read how far a follower has come."""
+        try:
+            fence, numbers, ends = body
+            if len(numbers) != len(ends):
+                raise ProtocolError("an APPENDED of unequal columns")
+            term = Term(*fence)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"an APPENDED that cannot be read: {error}") from error
+        self._check(numbers)
+        return term, numbers, ends
+
+    def flush(self) -> None:
+        """Stream to those behind; tell those who asked that they have it all."""
+        cluster = self._cluster
+        for table, kind in ((cluster.cursors, frame.APPEND), (cluster.feeds, frame.FEED)):
+            for cursor in table.values():
+                if not cursor.live:
+                    cluster.pump(cursor, kind)
+                if not cursor.synced and cursor.live:
+                    cursor.synced = cluster.say(cursor.name, frame.HEADS, [DONE, None])
+
+    def forget(self, name: str) -> None:
+        """Drop what was known of a peer that is gone."""
+        self._parts.pop(name, None)
+        self.asked.discard(name)
+        self.synced.discard(name)
+
+    def _check(self, numbers: Any) -> None:
+        count = self._cluster.count
+        if not all(type(n) is int and 0 <= n < count for n in numbers):
+            raise ProtocolError(f"a shard outside 0..{count - 1}")
+
+    def __repr__(self) -> str:
+        return f"<Follower {self._cluster.name} synced={sorted(self.synced)}>"
+
+

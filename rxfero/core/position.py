@@ -1,0 +1,55 @@
+"""The position: where a record stands, as a term and as a public offset.
+
+A term is made by one process only (its `boot` is part of it), so a log that holds a position holds
+everything the owner of that term logged before it. Knows nothing of logs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rxfero.errors import ValueRefused
+
+
+class Term(NamedTuple):
+    """The reign of one owner over a shard: a counter, and the boot id of the owner's process."""
+
+    n: int
+    boot: int
+
+    def __str__(self) -> str:
+        return f"{self.n}.{self.boot}"
+
+
+ZERO_TERM = Term(0, 0)
+
+
+class Offset(NamedTuple):
+    """The position of a record: shard, term, and its number in the shard's log (from 1, dense).
+
+    Offsets of one shard compare by term and number; those of different shards have no order that
+    means anything. ``str(offset)`` can be kept and read again by :meth:`parse`.
+    """
+
+    shard: int
+    term: Term
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.shard}:{self.term}:{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Offset:
+        """Read what `str` wrote.
+
+        Raises:
+            ValueRefused: the text is no offset.
+        """
+        try:
+            shard, term, number = text.split(":")
+            n, boot = term.split(".")
+            return cls(int(shard), Term(int(n), int(boot)), int(number))
+        except (ValueError, AttributeError) as error:
+            raise ValueRefused(
+                repr(text), "is no offset; it looks like 'shard:n.boot:number'"
+            ) from error

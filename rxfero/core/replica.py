@@ -1,0 +1,714 @@
+"""The replica: all of one process without its sockets, clock and tasks (STYLE 4).
+
+Everything that happens to a node goes in by a method (a link opened, a frame came, the program
+asks, time passed), and everything it wants done comes out of :meth:`Replica.ready`, drained once a
+loop turn, in batches: frames to send, addresses to dial, links to close, requests for the handler,
+records applied, settled calls, notices. It takes time and randomness as arguments, so a simulator
+runs exactly this.
+
+Here are the links, the table of who handles which frame, the membership traffic and the ticks;
+the data plane is in :mod:`router`, :mod:`owner` and :mod:`follower`, the control plane in
+:mod:`succession`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rxfero.core import frame
+from rxfero.core.change import Record
+from rxfero.core.cluster import Cluster, Settings
+from rxfero.core.follower import Follower
+from rxfero.core.link import Identity, Link, keep
+from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
+from rxfero.core.owner import Inbound, Owner
+from rxfero.core.peering import CLIENT, Address, Contact, Peering
+from rxfero.core.position import Term
+from rxfero.core.requests import COMMIT, Call, Requests
+from rxfero.core.ring import Ring
+from rxfero.core.router import Router
+from rxfero.core.shard import FOLLOWER, OWNER
+from rxfero.core.succession import Succession
+
+from rxfero.errors import ProtocolError
+
+BUSY_S, IDLE_S = 0.05, 0.25  # between ticks while something is unfinished, and otherwise
+AGAIN_S = 2.0  # between attempts to reach members that are not linked
+LEAVE_S = 10.0  # longest a graceful leave waits for its successors
+LAG = 64  # records a joining server may still lack when it enters the ring
+
+
+class Ready:
+    """What a turn wants done, in the order it is to be done."""
+
+    __slots__ = (
+        "acked", "changes", "closes", "dials", "frames", "news", "notices", "partials", "requests",
+        "settled",
+    )
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[int, bytes]] = []
+        self.dials: list[tuple[Contact, Address]] = []
+        self.closes: list[tuple[int, str]] = []
+        self.changes: list[tuple[int, Record]] = []
+        self.acked: list[Call] = []
+        self.partials: list[tuple[Call, bytes]] = []
+        self.settled: list[Call] = []
+        self.requests: list[Inbound] = []
+        self.news: list[tuple[str, Contact]] = []
+        self.notices: list[tuple[str, Any]] = []
+
+    def __repr__(self) -> str:
+        filled = ", ".join(f"{n}={len(getattr(self, n))}" for n in self.__slots__ if getattr(self, n))
+        return f"<Ready {filled or 'nothing'}>"
+
+
+class Replica:
+    """One node's decisions.
+
+    Args:
+        settings: Name, boot, role, constants, randomness; fixed for life.
+        identity: What the handshake tells of this node.
+        now: Monotonic seconds.
+        wall_s: Wall clock in seconds at `now`.
+        secret: Shared secret of the cluster, or None.
+        restores: Whether founding has to leave time for another's restore.
+    """
+
+    def __init__(
+        self, settings: Settings, identity: Identity, now: float, wall_s: float, *,
+        secret: str | None = None, restores: bool = False,
+    ) -> None:
+        self.settings, self.identity, self._secret = settings, identity, secret
+        constants = settings.constants
+        me = None
+        if not settings.client:
+            me = Member(
+                settings.name, settings.boot, identity.host, identity.port, JOINING, 0, now
+            )
+        beat = constants.heartbeat
+        self.members = Members(me, beat.suspect / 1000, beat.dead / 1000)
+        self.cluster = Cluster(settings, self.members)
+        self.cluster.now, self.cluster.wall_offset = now, wall_s - now
+        self.requests = Requests(
+            settings.name, settings.rng, constants.requests.timeout / 1000,
+            (int(constants.retain.records), int(constants.retain.bytes)),
+        )
+        self.owner = Owner(self.cluster)
+        self.succession = Succession(self.cluster)
+        self.follower = Follower(self.cluster, self.succession)
+        self.router = Router(self.cluster, self.owner, self.requests)
+        self.peering = Peering(constants, settings.client, settings.rng)
+        self.links: dict[int, Link] = {}
+        self._probes: set[int] = set()
+        self.discovered = False
+        self._born, self._restores = now, restores
+        self._woken = now
+        self._tick = now
+        self._pinged = self._searched = now
+        self._suspicions: dict[str, int] = {}
+        self._checksum = -1
+        self._table = (-1, -1)
+        self._leaving: float | None = None
+        self._closes: list[tuple[int, str]] = []
+        self._handlers: dict[int, Callable[[str, Any], None]] = {
+            frame.MEMBERS: self._on_members,
+            frame.PINGREQ: self._on_pingreq,
+            frame.PINGACK: self._on_pingack,
+            frame.PREPARE: self.succession.on_prepare,
+            frame.PROMISE: self.succession.on_promise,
+            frame.FENCED: self.succession.on_fenced,
+            frame.FETCH: self.succession.on_fetch,
+            frame.FETCHED: self.succession.on_fetched,
+            frame.BRANCH: self.succession.on_branch,
+            frame.SBRANCH: self.succession.on_dump,
+            frame.APPEND: self.follower.on_append,
+            frame.APPENDED: self._on_appended,
+            frame.FEED: self.follower.on_feed,
+            frame.NACK: self.follower.on_nack,
+            frame.SNAP: self.follower.on_snap,
+            frame.HEADS: self.follower.on_heads,
+            frame.SAFE: self._on_safe,
+            frame.REQUEST: lambda source, body: self.router.on_request(source, body, client=True),
+            frame.FORWARD: lambda source, body: self.router.on_request(source, body, client=False),
+            frame.ACK: lambda source, body: self.router.on_ack(body),
+            frame.REPLY: lambda source, body: self.router.on_reply(body),
+            frame.PARTIAL: lambda source, body: self.router.on_partial(body),
+            frame.CANCEL: lambda source, body: self.router.on_cancel(body),
+            frame.GONE: lambda source, body: self.router.gone(body[0]),
+            frame.RELAY: self._on_relay,
+        }
+
+    # --- links
+
+    def opened(self, link_id: int, dialed: Address | None, now: float) -> None:
+        """A connection is there: say hello."""
+        self.cluster.now = now
+        beat = self.settings.constants.heartbeat
+        self.links[link_id] = link = Link(
+            link_id, self.identity, dialed, now,
+            ping_ms=beat.ping, dead_ms=beat.suspect + beat.dead,
+            timeout_ms=self.settings.constants.connections.timeout,
+            secret=self._secret, nonce=self.settings.rng.randbytes(32), accept=self._accept,
+            wall_ms=self.cluster.wall_ms, skew_ms=self.settings.constants.clock.skew,
+        )
+        self._drain(link)
+
+    def dial_failed(self, link_id: int, reason: str, now: float) -> None:
+        """A dial came to nothing."""
+        self.cluster.now = now
+        self._probes.discard(link_id)
+        contact = self.peering.links.get(link_id)
+        if contact is None:
+            return
+        if contact.name is not None and "refused" in reason.lower():
+            self.members.refused(contact.name)
+        self.peering.closed(link_id, reason, now)
+
+    def closed(self, link_id: int, reason: str, now: float) -> None:
+        """A connection has ended."""
+        self.cluster.now = now
+        link = self.links.pop(link_id, None)
+        if link is None:
+            self.dial_failed(link_id, reason, now)
+            return
+        self._probes.discard(link_id)
+        reason = link.reason or reason
+        peer = link.peer
+        for_good = link.state == "closed" and not self._wanted(link)
+        if peer is not None:
+            self._unlinked(link_id, peer, now)
+        elif link.reason:
+            self.cluster.note("refused", (link_id, link.reason))
+        self.peering.closed(link_id, reason, now, for_good=for_good)
+
+    def _wanted(self, link: Link) -> bool:
+        return link.peer is not None or not link.remote
+
+    def _unlinked(self, link_id: int, peer: Identity, now: float) -> None:
+        cluster, name = self.cluster, peer.name
+        if peer.role == "client":
+            if cluster.clients.get(name) == link_id:
+                del cluster.clients[name]
+                cluster.feeds.pop(name, None)
+                self.router.gone(name)
+                cluster.tell_all(frame.GONE, [name])
+            return
+        if cluster.servers.get(name) != link_id:
+            return
+        del cluster.servers[name]
+        self.follower.forget(name)
+        self.members.linked(name, False, now)
+        self.requests.resend(now, lost=name)
+        self._tick = now
+
+    def receive(self, link_id: int, kind: int, flags: int, body: bytes, now: float) -> None:
+        """A frame came.
+
+        Raises:
+            ProtocolError: the peer broke the protocol; its connection is to be closed.
+        """
+        self.cluster.now = now
+        link = self.links.get(link_id)
+        if link is None:
+            return
+        was = link.state
+        try:
+            admitted = link.receive(kind, flags, body, now)
+        finally:
+            self._drain(link)
+        if was != "open" and link.state == "open":
+            self._linked(link_id, link, now)
+        if link.state == "closed":
+            self._closes.append((link_id, link.reason or "closed by the peer"))
+            return
+        peer = link.peer
+        if peer is None:
+            return
+        if peer.role == "server":
+            self.members.hears(peer.name, now)
+        for payload in link.payloads:
+            self._on_payload(peer.name, payload)
+        link.payloads.clear()
+        if admitted:
+            self._dispatch(peer.name, kind, body)
+
+    def _dispatch(self, source: str, kind: int, body: bytes) -> None:
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise ProtocolError(f"a frame of kind {kind} that nobody handles")
+        limits = self.settings.constants.limits
+        content = frame.unpack(kind, body, limits)
+        try:
+            handler(source, content)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            if isinstance(error, ProtocolError):
+                raise
+            raise ProtocolError(
+                f"a frame of kind {kind} from {source} that cannot be read: {error!r}"
+            ) from error
+
+    def _drain(self, link: Link) -> None:
+        out = link.out
+        if out:
+            self.cluster.frames.extend((link.id, data) for data in out)
+            out.clear()
+
+    def _accept(self, peer: Identity) -> str | None:
+        """Give why a peer is refused, beyond what the handshake itself checks."""
+        if peer.name == self.settings.name:
+            return "this is the node itself" if peer.boot == self.settings.boot else (
+                f"the name {peer.name!r} is in use by a live node"
+            )
+        if peer.role == "client":
+            return None
+        link = self.links.get(self.cluster.servers.get(peer.name, -1))
+        if (
+            link is not None
+            and link.peer is not None
+            and link.peer.boot != peer.boot
+            and self.cluster.now - link.last_heard < self.members.suspect_s
+        ):
+            return f"the name {peer.name!r} is in use by a live node"
+        return None
+
+    def _linked(self, link_id: int, link: Link, now: float) -> None:
+        """A handshake is done: keep one link a peer, and tell it what it needs."""
+        cluster, peer = self.cluster, link.peer
+        assert peer is not None, "an open link without a peer"
+        self._probes.discard(link_id)
+        client = peer.role == "client"
+        table = cluster.clients if client else cluster.servers
+        other = table.get(peer.name)
+        if other is not None and other != link_id:
+            rival = self.links[other]
+            same = rival.peer is not None and rival.peer.boot == peer.boot
+            if same and not client and not keep(self.identity, peer, link.dialed is not None):
+                self._finish(link, "crossed dials: the other connection is kept")
+                return
+            del table[peer.name]
+            self._finish(rival, "crossed dials: the other connection is kept")
+        if self.settings.client and len(cluster.servers) >= self.peering.limit:
+            self._finish(link, "enough servers are connected")
+            return
+        address = Address(peer.host, peer.port)
+        contact = self.peering.met(
+            link_id, address, peer.name, peer.boot, peer.role, peer.group, now
+        )
+        table[peer.name] = link_id
+        if client:
+            cluster.note(CLIENT, contact)
+            cluster.say(peer.name, frame.MEMBERS, self._members_body())
+            return
+        rows = [(peer.name, peer.boot, peer.host, peer.port, JOINING, 0)]
+        known = self.members.table.get(peer.name)
+        if known is None or known.boot < peer.boot:
+            self.members.merge(rows, now)
+        self.members.linked(peer.name, True, now)
+        if not self.settings.client:
+            self.follower.cursor(peer.name, False).paused = False
+            cluster.say(peer.name, frame.MEMBERS, self._members_body())
+        self.follower.ask(peer.name)
+
+    def _finish(self, link: Link, reason: str) -> None:
+        link.close(reason, self.cluster.now)
+        self._drain(link)
+        self._closes.append((link.id, reason))
+
+    def paused(self, link_id: int, paused: bool, now: float) -> None:
+        """A connection takes no more bytes for the moment, or takes them again."""
+        self.cluster.now = now
+        link = self.links.get(link_id)
+        if link is None or link.peer is None:
+            return
+        table = self.cluster.feeds if link.peer.role == "client" else self.cluster.cursors
+        cursor = table.get(link.peer.name)
+        if cursor is not None:
+            self.cluster.flush_log()
+            cursor.paused = paused
+        self.peering.throttled(link_id, paused)
+
+    # --- membership
+
+    def _members_body(self) -> list[Any]:
+        return [self.members.rows(), self.cluster.ring.checksum]
+
+    def _on_members(self, source: str, body: Any) -> None:
+        rows, checksum = body
+        contact = self.peering.names.get(source)
+        if contact is not None:
+            contact.checksum = checksum
+        changed = self.members.merge(rows, self.cluster.now)
+        me = self.members.me
+        for member in changed:
+            if member is me:
+                continue
+            if member.state == DEAD:
+                self._died(member.name)
+            elif member.name not in self.cluster.servers and not self.settings.client:
+                self.peering.create(Address(member.host, member.port), self.cluster.now, jitter=True)
+            elif self.settings.client:
+                self.peering.create(Address(member.host, member.port), self.cluster.now)
+        self._tick = self.cluster.now
+
+    def _on_pingreq(self, source: str, body: Any) -> None:
+        (target,) = body
+        member = self.members.table.get(target)
+        if member is not None and member.linked:
+            age = int((self.cluster.now - member.heard) * 1000)
+            self.cluster.say(source, frame.PINGACK, [target, age])
+
+    def _on_pingack(self, source: str, body: Any) -> None:
+        target, age = body
+        if type(age) is int and age < self.members.suspect_s * 1000:
+            self.members.hears(target, self.cluster.now - max(0, age) / 1000, via=source)
+            cursor = self.cluster.cursors.get(target)
+            if cursor is not None:
+                cursor.paused = False
+
+    def _on_relay(self, source: str, body: Any) -> None:
+        target, origin, kind, packed = body
+        if target == self.settings.name:
+            if origin in self.members.table:
+                self.members.hears(origin, self.cluster.now, via=source)
+                self._dispatch(origin, kind, packed)
+            return
+        link = self.cluster.servers.get(target)
+        if link is not None:
+            self.cluster.say_link(link, frame.RELAY, body)
+
+    def _died(self, name: str) -> None:
+        cluster = self.cluster
+        cluster.cursors.pop(name, None)
+        self.succession.gone(name)
+        self.router.gone(name)
+        for shard in cluster.shards:
+            if shard.owner == name:
+                shard.owner = None
+        self.owner.resolve_all()
+
+    def _payload(self) -> list[Any]:
+        """What a PING tells: digests of the table and of what this node owns."""
+        cluster = self.cluster
+        me = cluster.name
+        owned = cluster.digest(me) if not cluster.client else 0
+        return [self.members.digest, owned, cluster.ring.checksum]
+
+    def _on_payload(self, source: str, payload: Any) -> None:
+        if type(payload) is not list or len(payload) != 3 or source not in self.cluster.servers:
+            return
+        members, owned, checksum = payload
+        contact = self.peering.names.get(source)
+        if contact is not None:
+            contact.checksum = checksum
+        if self.settings.client:
+            return
+        if members != self.members.digest:
+            self.cluster.say(source, frame.MEMBERS, self._members_body())
+        if owned == self.cluster.digest(source):
+            self._suspicions.pop(source, None)
+            return
+        seen = self._suspicions[source] = self._suspicions.get(source, 0) + 1
+        if seen >= 3:  # a mismatch that stands for longer than a second: a frame was lost
+            del self._suspicions[source]
+            self.follower.ask(source)
+
+    # --- the program
+
+    def submit(self, call: Call, now: float) -> None:
+        """Take a request of the program; it settles by a later turn."""
+        self.cluster.now = now
+        self.router.submit(call, now)
+
+    def apply(self, inbound: Inbound, now: float) -> Any:
+        """Carry out the default verb of a request (the handler's `next()`)."""
+        self.cluster.now = now
+        return self.owner.apply(inbound)
+
+    def answer(self, inbound: Inbound, status: int, value: bytes | None, now: float) -> None:
+        """Take a handler's last answer."""
+        self.cluster.now = now
+        self.owner.reply(inbound, status, value)
+
+    def probe(self, link_id: int) -> None:
+        """Note that an address proposed by discovery is being tried."""
+        self._probes.add(link_id)
+
+    @property
+    def probing(self) -> bool:
+        """Whether some proposed address has not answered or failed yet."""
+        return bool(self._probes)
+
+    def leave(self, now: float) -> None:
+        """Begin to leave: the ring goes on without this node, which serves until replaced."""
+        self.cluster.now = now
+        me = self.members.me
+        self._leaving = now
+        if me is not None and me.state != LEAVING:
+            self.members.become(LEAVING, now)
+        self._tick = now
+
+    @property
+    def left(self) -> bool:
+        """Whether nothing depends on this node any more."""
+        if self.settings.client or self._leaving is None:
+            return self._leaving is not None
+        if self.cluster.now - self._leaving > LEAVE_S:
+            return True
+        if not any(m.state == ALIVE for m in self.members.others()):
+            return True
+        return not any(s.role != FOLLOWER or s.branches or s.dumps for s in self.cluster.shards)
+
+    def goodbye(self, now: float) -> None:
+        """Close every link with the word that this node has left."""
+        self.cluster.now = now
+        for link in self.links.values():
+            link.close("the node has left the cluster", now)
+            self._drain(link)
+
+    # --- time
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`wake` is due at the latest, in monotonic seconds."""
+        times = [self._tick]
+        for due in (self.requests.deadline, self.peering.deadline):
+            if due is not None:
+                times.append(due)
+        times += [link.deadline for link in self.links.values() if link.deadline is not None]
+        return min(times)
+
+    def wake(self, now: float) -> None:
+        """Do what time makes due."""
+        cluster = self.cluster
+        stall = now - max(self._woken, self.deadline)
+        cluster.now = self._woken = now
+        if stall > self.members.suspect_s:
+            self._stalled(stall)
+        cluster.flush_log()
+        for link in list(self.links.values()):
+            link.ping_payload = self._payload
+            link.wake(now)
+            self._drain(link)
+            if link.state == "closed":
+                self._closes.append((link.id, link.reason or "closed"))
+        self.router.expired(self.requests.wake(now))
+        if now < self._tick:
+            return
+        if not self.settings.client:
+            self._beat(now)
+        self._search(now)
+        self._tick = now + (BUSY_S if self._unfinished else IDLE_S)
+
+    def _stalled(self, stall: float) -> None:
+        """This process did not run for long: it may have been replaced meanwhile (R15)."""
+        self.members.shift(stall)
+        if not self.members.others():
+            return
+        for shard in self.cluster.shards:
+            if shard.role != FOLLOWER:
+                shard.role = FOLLOWER
+                self.succession.lost.append(shard)
+
+    @property
+    def _unfinished(self) -> bool:
+        me = self.members.me
+        return bool(
+            self.succession.rounds
+            or self.router.parked
+            or self._leaving
+            or (me is not None and me.state == JOINING)
+            or any(m.suspected or m.refused for m in self.members.others())
+        )
+
+    def _beat(self, now: float) -> None:
+        cluster = self.cluster
+        verdicts = self.members.wake(now)
+        for helper, target in verdicts.ask:
+            cluster.say(helper, frame.PINGREQ, [target])
+        for name in verdicts.died:
+            self._died(name)
+        self.members.forget(now, self.settings.constants.forget.after / 1000)
+        self._found(now)
+        self.owner.late()
+        self.owner.expire()
+        self.succession.offer()
+        self._compact()
+        if now - self._pinged >= self.settings.constants.heartbeat.ping / 1000:
+            self._pinged = now
+            self._tell_safe()
+
+    def _found(self, now: float) -> None:
+        """Enter the ring: as the founder, or after catching up with those who are in it (R14)."""
+        me = self.members.me
+        if me is None or me.state != JOINING:
+            return
+        others = self.members.others()
+        alive = [m for m in others if m.state == ALIVE]
+        if alive:
+            if all(m.name in self.follower.synced for m in alive if m.linked) and any(
+                m.linked for m in alive
+            ):
+                self.members.become(ALIVE, now)
+            return
+        wait = self.settings.constants.restore.wait / 1000
+        if not self.discovered or (self._restores and now - self._born < wait):
+            return
+        joining = [m.name for m in others if m.state == JOINING and m.linked]
+        if not joining or min(joining) > me.name or now - self._born > 5 * max(wait, 1.0):
+            self.members.become(ALIVE, now)
+
+    def _compact(self) -> None:
+        """Bound the history of every shard (R13)."""
+        keep_ = int(self.settings.constants.partitions.history.max)
+        for number in list(self.cluster.touched):
+            shard = self.cluster.shards[number]
+            log = shard.log
+            excess = len(log.records) - keep_
+            if excess <= max(16, keep_ // 8):
+                continue
+            point = log.end - keep_
+            lone = not self.members.others()
+            if shard.stable < point and not lone and len(log.records) < 4 * keep_:
+                point = shard.stable
+            if point > log.base:
+                log.compact(point)
+
+    def _tell_safe(self) -> None:
+        """Tell all how far each shard is on every live server."""
+        cluster = self.cluster
+        names = [m.name for m in self.members.others()]
+        by_fence: dict[Term, tuple[list[int], list[int]]] = {}
+        for number in list(cluster.touched):
+            shard = cluster.shards[number]
+            if shard.role != OWNER:
+                if shard.log.end - shard.log.base <= self.settings.constants.partitions.history.max:
+                    cluster.touched.discard(number)
+                continue
+            cursors = cluster.cursors
+            ends = [cursors[n].match.get(number, 0) if n in cursors else 0 for n in names]
+            point = min(ends, default=shard.log.end)
+            if point > shard.stable:
+                shard.stable = point
+                group = by_fence.setdefault(shard.term, ([], []))
+                group[0].append(number)
+                group[1].append(point)
+            if point == shard.log.end:
+                cluster.touched.discard(number)
+        for fence, (numbers, points) in by_fence.items():
+            cluster.tell_all(frame.SAFE, [fence, numbers, points], clients=True)
+            self._safe(list(zip(numbers, points, strict=True)))
+
+    def _on_appended(self, source: str, body: Any) -> None:
+        self.owner.acknowledged(source, *self.follower.on_appended(body))
+
+    def _on_safe(self, source: str, body: Any) -> None:
+        pairs = self.follower.on_safe(source, body)
+        for number, _ in pairs:
+            self.cluster.touched.add(number)
+        self._safe(pairs)
+        if self.cluster.clients:
+            for name in self.cluster.clients:
+                self.cluster.say(name, frame.SAFE, body)
+
+    def _safe(self, pairs: list[tuple[int, int]]) -> None:
+        for number, point in pairs:
+            self.requests.safe(number, point, self.cluster.shards[number].sessions)
+        self.cluster.note("stable", pairs)
+
+    def _search(self, now: float) -> None:
+        """Dial again, every now and then, the members that are not linked."""
+        if now - self._searched < AGAIN_S:
+            return
+        self._searched = now
+        for member in list(self.members.table.values()):
+            if member is self.members.me or member.name in self.cluster.servers:
+                continue
+            self.peering.create(Address(member.host, member.port), now)
+
+    # --- draining
+
+    def ready(self, now: float) -> Ready:
+        """Give what this turn wants done."""
+        cluster = self.cluster
+        cluster.now = now
+        ready = Ready()
+        if not self.settings.client:
+            self._ring()
+            self.succession.advance()
+            self._handed_over()
+        self.router.flush_calls()
+        cluster.flush_log()
+        cluster.flush_acks()
+        self.follower.flush()
+        self.router.flush_answers()
+        for record in self.succession.readd:
+            call = Call("add", None, record.value, COMMIT)
+            self.router.submit(call, now)
+        self.succession.readd.clear()
+        for shard, missing in self.requests.lost:
+            cluster.note("lost_writes", (shard, missing))
+        self.requests.lost.clear()
+        for call in self.requests.settled:
+            self.router.expired([call])
+        self.requests.settled.clear()
+        ready.frames, cluster.frames = cluster.frames, []
+        ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
+        ready.closes, self._closes = self._closes, []
+        ready.changes, cluster.changes = cluster.changes, []
+        ready.acked, self.router.acked = self.router.acked, []
+        ready.partials, self.router.partials = self.router.partials, []
+        ready.settled, self.router.settled = self.router.settled, []
+        ready.requests, self.owner.inbox = self.owner.inbox, []
+        for name in self.follower.synced:
+            link = cluster.servers.get(name)
+            if link is not None:
+                self.peering.connected(link)
+        ready.news, self.peering.news = self.peering.news, []
+        ready.notices, cluster.notices = cluster.notices, []
+        return ready
+
+    def _may_dial(self, contact: Contact) -> bool:
+        return contact.address != (self.identity.host, self.identity.port)
+
+    def _ring(self) -> None:
+        """Rebuild the ring when the members in it changed, and tell all."""
+        cluster = self.cluster
+        if self._table[0] == self.members.version:
+            return
+        names = self.members.ring()
+        if names != cluster.ring.members:
+            constants = self.settings.constants
+            cluster.ring = Ring(
+                names, vnodes=constants.dht.vnodes, shards=cluster.count, hash=self.settings.hash
+            )
+            cluster.note("checksum", cluster.ring.checksum)
+        self._table = (self.members.version, 0)
+        cluster.tell_all(frame.MEMBERS, self._members_body(), clients=True)
+        self.router.unpark()
+
+    def _handed_over(self) -> None:
+        """Do what follows from shards won and lost in this turn."""
+        if self.succession.lost:
+            for shard in self.succession.lost:
+                self.owner.lost(shard)
+            self.cluster.note("owner", [s.id for s in self.succession.lost])
+            self.succession.lost.clear()
+        if self.succession.became:
+            self.cluster.note("owner", [s.id for s in self.succession.became])
+            self.succession.became.clear()
+        if self.router.parked:
+            self.router.unpark()
+
+    def invariants(self) -> None:
+        """Check what must hold between any two events (I1-I3, I14, I15 in their local forms)."""
+        for shard in self.cluster.shards:
+            shard.invariants()
+
+    def __repr__(self) -> str:
+        role = "client" if self.settings.client else "server"
+        owned = sum(s.role == OWNER for s in self.cluster.shards)
+        return f"<Replica {self.settings.name} {role} owns {owned} of {self.cluster.count} shards>"
+
+

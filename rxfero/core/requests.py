@@ -1,0 +1,364 @@
+"""The requests: what this process asked for, numbered, kept until answered, matched by number.
+
+One process is one session: its requests carry dense numbers, and its log writes carry dense
+sequence numbers a shard, so that an owner can refuse gaps and repeat answers (R10). A request stays
+here until a reply, a timeout or the end of the cache. Unanswered ones are sent again, in order,
+after a link closed or when nothing was heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and the
+owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
+known to be on every live server, or until the retain window is full (R12): a GAP answer inside the
+window resends them, outside of it the session ends, its calls fail as `Uncertain` and the missing
+acknowledged writes are told as `LostWrites`. At most one rewind a shard in `REWIND_S` (R11).
+
+The module knows shards only as numbers and servers not at all; :mod:`rxfero.core.replica` routes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from rxfero.core.position import Offset, Term
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from rxfero.core.path import Path
+    from rxfero.core.sessions import Sessions
+
+# Reply statuses (REPLY, CONSISTENCY 3.4).
+OK, GAP, RETRY, UNKNOWN, NOT_REPLICATED, TOO_BIG, OVERLOADED, FAILED = range(8)
+COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED = range(8, 13)
+# Outcomes decided here, never on the wire.
+TIMEOUT, LOST, CLOSED = range(20, 23)
+
+# Levels of acknowledgement: n > 0 is replicated(n).
+COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
+
+WRITES = frozenset(("update", "add", "remove", "push", "patch"))
+
+RETRY_S, RETRY_S_MAX, REWIND_S = 0.5, 5.0, 0.25
+RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
+
+
+class Call:
+    """One outgoing request; the face's Guarantee is one of these.
+
+    Use: `number` matches replies; (`shard`, `seq`) orders log writes (seq 0: not a log write).
+    Invariant: once `done`, status, result and offset never change again.
+    """
+
+    __slots__ = (
+        "acked",
+        "deadline",
+        "done",
+        "expect",
+        "level",
+        "number",
+        "offset",
+        "path",
+        "result",
+        "seq",
+        "shard",
+        "status",
+        "target",
+        "ttl_ms",
+        "value",
+        "verb",
+        "watched",
+    )
+
+    def __init__(
+        self,
+        verb: str,
+        path: Path | tuple[Any, ...] | None,
+        value: bytes,
+        level: int = AUTO,
+        expect: Any = None,
+        ttl_ms: int = 0,
+    ) -> None:
+        self.verb, self.path, self.value, self.level = verb, path, value, level
+        self.expect, self.ttl_ms = expect, ttl_ms
+        self.number = self.seq = 0
+        self.shard = -1
+        self.acked = self.done = self.watched = False
+        self.status = OK
+        self.result: bytes | None = None
+        self.offset: Offset | None = None
+        self.deadline = 0.0
+        self.target: str | None = None
+
+    @property
+    def size(self) -> int:
+        """An estimate in bytes of what the request holds."""
+        return len(self.value) + 64
+
+    def __repr__(self) -> str:
+        state = f"status={self.status}" if self.done else "pending"
+        return f"<{type(self).__name__} #{self.number} {self.verb} {self.path} {state}>"
+
+
+class Requests:
+    """The session of one process: numbers, pending and retained requests.
+
+    Args:
+        name: This node's name; the session id starts with it.
+        rng: Source of the session id's random part and of jitter.
+        timeout_s: Default seconds until a request ends in a timeout.
+        retain: Acknowledged writes kept (records, bytes).
+    """
+
+    def __init__(
+        self, name: str, rng: Random, timeout_s: float, retain: tuple[int, int]
+    ) -> None:
+        self._name, self._rng = name, rng
+        self.timeout_s = timeout_s
+        self._retain = retain
+        self.number = 0
+        self.pending: dict[int, Call] = {}
+        self.queue: list[Call] = []
+        self.bytes = 0
+        self.settled: list[Call] = []
+        self.lost: list[tuple[int, list[int]]] = []
+        self._progress = 0.0
+        self._retry_s = RETRY_S
+        self._soonest = float("inf")
+        self._hurry = float("inf")
+        self._refused: set[int] = set()
+        self._open_session()
+
+    def _open_session(self) -> None:
+        self.sid = f"{self._name[:40]}-{self._rng.getrandbits(48):012x}"
+        self._seqs: dict[int, int] = {}
+        self._retained: dict[int, OrderedDict[int, Call]] = {}
+        self._kept: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._kept_bytes = 0
+        self._rewound: dict[int, float] = {}
+
+    # --- sending
+
+    def submit(self, call: Call, shard: int, now: float) -> None:
+        """Number a request and queue it; `shard` is -1 for one without a key."""
+        self.number += 1
+        call.number = self.number
+        call.shard = shard
+        if call.verb in WRITES:
+            call.seq = self._seqs[shard] = self._seqs.get(shard, 0) + 1
+        if not call.deadline:
+            call.deadline = now + self.timeout_s
+        if call.deadline < self._soonest:
+            self._soonest = call.deadline
+        if not self.pending:
+            self._progress, self._retry_s = now, RETRY_S
+        self.pending[call.number] = call
+        self.queue.append(call)
+        self.bytes += len(call.value) + 64
+
+    def again(self, call: Call, level: int, now: float) -> None:
+        """Ask once more for a settled or pending write, at another level of durability."""
+        call.level, call.done = level, False
+        if call.number not in self.pending:
+            self.bytes += call.size
+        self.pending[call.number] = call
+        call.deadline = now + self.timeout_s
+        self._soonest = min(self._soonest, call.deadline)
+        self.queue.append(call)
+
+    def drain(self) -> list[Call]:
+        """Take the requests to send in this turn, in order."""
+        queue, self.queue = self.queue, []
+        return queue
+
+    def resend(self, now: float, lost: str | None = None) -> None:
+        """Queue again, in order, all that is unanswered (or all that went to one lost server)."""
+        queued = {call.number for call in self.queue}
+        calls = [
+            c
+            for n, c in self.pending.items()
+            if n not in queued and (lost is None or c.target == lost)
+        ]
+        calls.sort(key=_by_number)
+        self.queue = sorted(self.queue + calls, key=_by_number)
+        self._progress = now
+
+    # --- answers
+
+    def reply(
+        self,
+        numbers: Any,
+        statuses: list[int] | None,
+        term: Term,
+        offsets: Any,
+        values: Any,
+        now: float,
+    ) -> list[Call]:
+        """Take a column of answers; give the calls that settled."""
+        pending, settled = self.pending, []
+        self._progress, self._retry_s = now, RETRY_S
+        for i, number in enumerate(numbers):
+            call = pending.get(number)
+            if call is None:
+                continue
+            status = OK if statuses is None else statuses[i]
+            value = None if values is None else values[i]
+            if status == GAP or status == UNKNOWN:
+                self._rewind(call, 1 if status == UNKNOWN else _number(value), now)
+                continue
+            if status == RETRY:
+                self._hurry = min(self._hurry, now + RETRY_SOON_S)
+                self._refused.add(call.shard)
+                continue
+            del pending[number]
+            self.bytes -= len(call.value) + 64
+            if offsets is not None and offsets[i]:
+                call.offset = Offset(call.shard, term, offsets[i])
+                if call.seq:
+                    self._keep(call)
+            if call.done:
+                continue  # it timed out before; its outcome stays what the caller was told
+            call.status, call.result, call.done = status, value, True
+            settled.append(call)
+        return settled
+
+    def _keep(self, call: Call) -> None:
+        self._retained.setdefault(call.shard, OrderedDict())[call.seq] = call
+        self._kept[call.shard, call.seq] = call.size
+        self._kept_bytes += call.size
+        records, size = self._retain
+        while len(self._kept) > records or self._kept_bytes > size:
+            (shard, seq), freed = self._kept.popitem(last=False)
+            self._kept_bytes -= freed
+            shelf = self._retained[shard]
+            shelf.pop(seq, None)
+            if not shelf:
+                del self._retained[shard]
+
+    def safe(self, shard: int, number: int, sessions: Sessions) -> None:
+        """Forget the retained writes of a shard that every live server holds (R12).
+
+        One that the local copy of the log does not hold, though its position has been passed,
+        was lost with its owner: it is sent again.
+        """
+        shelf = self._retained.get(shard)
+        if shelf is None:
+            return
+        queued = {c.number for c in self.queue}
+        for seq in [s for s, c in shelf.items() if c.offset and c.offset.number <= number]:
+            call = shelf[seq]
+            if sessions.has(self.sid, seq):
+                del shelf[seq]
+                self._kept_bytes -= self._kept.pop((shard, seq))
+            elif call.number not in self.pending and call.number not in queued:
+                self.pending[call.number] = call
+                self.bytes += call.size
+                self.queue.append(call)
+        self.queue.sort(key=_by_number)
+        if not shelf:
+            del self._retained[shard]
+
+    def _rewind(self, call: Call, expected: int, now: float) -> None:
+        """Send again from `expected` on, or end the session when that is no longer here."""
+        if now - self._rewound.get(call.shard, -REWIND_S) < REWIND_S:
+            return  # this answer is to something sent before the last rewind (R11)
+        self._rewound[call.shard] = now
+        shard = call.shard
+        have = dict(self._retained.get(shard, {}))
+        for other in self.pending.values():
+            if other.shard == shard and other.seq:
+                have[other.seq] = other
+        if any(seq not in have for seq in range(expected, call.seq)):
+            if expected == 1 and not any(s in have for s in range(1, call.seq)):
+                self._restart(shard, [], now)
+            else:
+                missing = [s for s in range(expected, call.seq) if s not in have]
+                self._restart(shard, missing, now)
+            return
+        queued = {c.number for c in self.queue}
+        again = [have[s] for s in sorted(have) if s >= expected and have[s].number not in queued]
+        for kept in again:
+            if kept.number not in self.pending:
+                self.pending[kept.number] = kept
+                self.bytes += kept.size
+        self.queue = sorted(self.queue + again, key=_by_number)
+
+    def _restart(self, shard: int, missing: list[int], now: float) -> None:
+        """Open a new session: this one has a hole that nobody can fill."""
+        del now
+        self.lost.append((shard, missing))
+        for call in list(self.pending.values()):
+            if call.seq:
+                del self.pending[call.number]
+                self.bytes -= call.size
+                if not call.done:
+                    call.status, call.done = LOST, True
+                    self.settled.append(call)
+        self.queue = [c for c in self.queue if not c.seq]
+        self._open_session()
+
+    def drop(self, call: Call) -> None:
+        """Forget a request whose caller no longer wants it (not a log write: those keep order)."""
+        if self.pending.pop(call.number, None) is not None:
+            self.bytes -= call.size
+
+    # --- time
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`wake` has something to do, in monotonic seconds."""
+        if not self.pending:
+            return None
+        return min(self._soonest, self._hurry, self._progress + self._retry_s)
+
+    def wake(self, now: float) -> list[Call]:
+        """End the calls whose time is over; send again when nothing was heard for long."""
+        expired: list[Call] = []
+        if now >= self._soonest:
+            soonest = float("inf")
+            for call in list(self.pending.values()):
+                if call.done:
+                    continue
+                if call.deadline <= now:
+                    call.status, call.done = TIMEOUT, True
+                    expired.append(call)
+                    if not call.seq:
+                        self.drop(call)
+                elif call.deadline < soonest:
+                    soonest = call.deadline
+            self._soonest = soonest
+        if now >= self._hurry:
+            queued = {c.number for c in self.queue}
+            again = [
+                c
+                for c in self.pending.values()
+                if c.shard in self._refused and c.number not in queued
+            ]
+            self.queue = sorted(self.queue + again, key=_by_number)
+            self._refused.clear()
+            self._hurry = float("inf")
+        if self.pending and now >= self._progress + self._retry_s:
+            self.resend(now)
+            self._retry_s = min(RETRY_S_MAX, self._retry_s * 2) * (0.75 + self._rng.random() / 2)
+        return expired
+
+    def sooner(self, call: Call) -> None:
+        """Note that a call's deadline was moved."""
+        self._soonest = min(self._soonest, call.deadline)
+
+    def close(self) -> list[Call]:
+        """End every pending call; the cache is being destroyed."""
+        ended = [c for c in self.pending.values() if not c.done]
+        for call in ended:
+            call.status, call.done = CLOSED, True
+        self.pending.clear()
+        self.queue.clear()
+        return ended
+
+    def __repr__(self) -> str:
+        return f"<Requests {self.sid} pending={len(self.pending)} retained={len(self._kept)}>"
+
+
+def _by_number(call: Call) -> int:
+    return call.number
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 1

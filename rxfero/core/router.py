@@ -1,0 +1,463 @@
+"""The router: requests on their way to the owner of their key, and answers on their way back.
+
+A client sends to the owner when it has a link to it, else to any server; a server that is not the
+owner passes on what it got, at most `requests.hops` times in all, and keeps no state of it: the
+answer names the client (`to`), and a repetition by the client finds the owner's exact table. While
+nobody serves a shard (a takeover is under way) requests for it are parked, within a bound, and then
+refused with RETRY. Messages without a key are handled where they arrive.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rxfero.core import columns, frame
+from rxfero.core.change import Change
+from rxfero.core.cluster import COUNTER, Cluster
+from rxfero.core.owner import Dest, Inbound, Owner
+from rxfero.core.path import Path
+from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.requests import (
+    COMMIT, COMPARE, NOT_ALLOWED, OK, RETRY, WRITES, Call, Requests,
+)
+from rxfero.core.shard import OWNER, Shard
+from rxfero.core.value import pack, unpack
+from rxfero.errors import ProtocolError
+
+PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the moment
+NIL = b"\xc0"
+ROWS = 2048  # requests in one frame
+
+
+class Row:
+    """One request with its columns gathered: what routing and the owner need."""
+
+    __slots__ = ("expect", "level", "number", "path", "seq", "ttl_ms", "value", "verb")
+
+    def __init__(
+        self, number: int, verb: str, path: Any, value: bytes, seq: int, level: int, expect: Any,
+        ttl_ms: int,
+    ) -> None:
+        self.number, self.verb, self.path, self.value = number, verb, path, value
+        self.seq, self.level, self.expect, self.ttl_ms = seq, level, expect, ttl_ms
+
+
+class Inner(Call):
+    """The first half of an `add` without a key: asks the counter's owner for the next id."""
+
+    __slots__ = ("parent",)
+
+    def __init__(self, parent: Call) -> None:
+        super().__init__("add", (), NIL, COMMIT)
+        self.parent = parent
+
+
+class Router:
+    """Own requests out, others' requests through, answers back."""
+
+    def __init__(self, cluster: Cluster, owner: Owner, requests: Requests) -> None:
+        self._cluster, self._owner, self.requests = cluster, owner, requests
+        self._parked: list[tuple[Dest, int, Row]] = []
+        self._parked_bytes = 0
+        self._turn = 0
+        self.settled: list[Call] = []
+        self.acked: list[Call] = []
+        self.partials: list[tuple[Call, bytes]] = []
+        self.want_acks = False
+        self.want_proxy = False
+
+    # --- own requests
+
+    def place(self, verb: str, path: tuple[Any, ...], value: bytes) -> int:
+        """Give the shard of a path: by its top-level key, or by the user's partition function."""
+        cluster = self._cluster
+        partition = cluster.settings.partition
+        if not path:
+            return cluster.shard_of(COUNTER)
+        if partition is None:
+            return cluster.shard_of(path[0])
+        known = cluster.index.get(path[0])
+        if known is not None:
+            return known
+        return cluster.shard_of(str(partition(Change(verb, path, unpack(value)))))
+
+    def submit(self, call: Call, now: float) -> None:
+        """Take a request of the program."""
+        if call.path is None:
+            if call.verb == "add":
+                call.deadline = call.deadline or now + self.requests.timeout_s
+                inner = Inner(call)
+                inner.deadline = call.deadline
+                self.requests.submit(inner, self.place("add", (), NIL), now)
+            else:
+                self.requests.submit(call, -1, now)
+            return
+        self.requests.submit(call, self.place(call.verb, call.path, call.value), now)
+
+    def flush_calls(self) -> None:
+        """Send the program's requests of this turn, as columns, to whom they belong."""
+        queue = self.requests.drain()
+        if not queue:
+            return
+        held: list[Call] = []
+        local: list[Call] = []
+        groups: dict[str, list[Call]] = {}
+        cluster = self._cluster
+        for call in queue:
+            target = self._target_of(call)
+            if target is None:
+                held.append(call)
+            elif target == cluster.name:
+                local.append(call)
+            else:
+                call.target = target
+                groups.setdefault(target, []).append(call)
+        self.requests.queue[:0] = held
+        for target, calls in groups.items():
+            self._send(target, calls)
+        if local:
+            dest = Dest("", cluster.name, self.requests.sid)
+            self._acknowledged(local)
+            for call in local:
+                self.carry_out(dest, 0, _row(call))
+
+    def _target_of(self, call: Call) -> str | None:
+        cluster = self._cluster
+        if not cluster.client:
+            if call.shard < 0:
+                return call.target or cluster.name
+            shard = cluster.shards[call.shard]
+            if shard.role == OWNER:
+                return cluster.name
+            name = self._owner_name(shard)
+            return cluster.name if name is None else name
+        servers = cluster.servers
+        if not servers:
+            return None
+        if call.shard >= 0:
+            owner = cluster.ring.owners[call.shard]
+            if owner is not None and owner in servers:
+                return owner
+            return next(iter(servers))
+        if call.target in servers:
+            return call.target
+        self._turn += 1
+        return list(servers)[self._turn % len(servers)]
+
+    def _send(self, target: str, calls: list[Call]) -> None:
+        cluster = self._cluster
+        kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
+        room = cluster.constants.outbox.frag // 2
+        part: list[Row] = []
+        size = 0
+        for call in calls:
+            weight = len(call.value) + 64
+            if part and (len(part) >= ROWS or size + weight > room):
+                cluster.say(target, kind, self._body(cluster.name, hops, part))
+                part, size = [], 0
+            part.append(_row(call))
+            size += weight
+        cluster.say(target, kind, self._body(cluster.name, hops, part))
+        cluster.note("tack", len(calls))
+        if kind == frame.FORWARD:
+            self._acknowledged(calls)
+
+    def _body(self, to: str, hops: int, rows: list[Row], sid: str | None = None) -> list[Any]:
+        numbers = [r.number for r in rows]
+        count = len(numbers)
+        dense = numbers[-1] - numbers[0] == count - 1 and numbers == list(
+            range(numbers[0], numbers[0] + count)
+        )
+        expects = [r.expect for r in rows]
+        ttls = [r.ttl_ms for r in rows]
+        return [
+            to,
+            hops,
+            sid or self.requests.sid,
+            [numbers[0], count] if dense else [0, numbers],
+            columns.uniform([r.verb for r in rows]),
+            [r.path if r.path is None or len(r.path) != 1 else r.path[0] for r in rows],
+            [r.value for r in rows],
+            [r.seq for r in rows],
+            columns.uniform([r.level for r in rows]),
+            None if expects.count(None) == count else expects,
+            ttls if any(ttls) else None,
+        ]
+
+    def _acknowledged(self, calls: list[Call]) -> None:
+        for call in calls:
+            if not call.acked:
+                call.acked = True
+                self.acked.append(call)
+
+    # --- others' requests
+
+    def on_request(self, source: str, body: list[Any], *, client: bool) -> None:
+        """Take a frame of requests: handle those of this node's keys, pass on the rest."""
+        cluster = self._cluster
+        try:
+            to, hops, sid, numbers, verbs, keys, values, seqs, levels, expects, ttls = body
+            wanted = read_numbers(numbers, cluster.constants.limits.records)
+            count = len(wanted)
+            if client:
+                to, hops = source, 0
+            for column in (keys, values, seqs, expects, ttls):
+                if column is not None and (type(column) is not list or len(column) != count):
+                    raise ProtocolError(f"a column that does not hold {count} requests")
+            if set(map(type, values)) != {bytes} or set(map(type, seqs)) != {int}:
+                raise ProtocolError("a value or sequence number of a wrong type")
+            for column, kind in ((verbs, str), (levels, int)):
+                if type(column) is not kind and (
+                    type(column) is not list
+                    or len(column) != count
+                    or set(map(type, column)) != {kind}
+                ):
+                    raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"requests that cannot be read: {error}") from error
+        if client:
+            cluster.say(source, frame.ACK, [sid, numbers])
+        dest = Dest(source, to, sid)
+        verb_of = [verbs] * count if type(verbs) is str else verbs
+        level_of = [levels] * count if type(levels) is int else levels
+        paths = _paths(keys)
+        forwards: dict[str, list[Row]] = {}
+        for i in range(count):
+            row = Row(
+                wanted[i], verb_of[i], paths[i], values[i], seqs[i], level_of[i],
+                None if expects is None else expects[i], 0 if ttls is None else ttls[i],
+            )
+            target = self.carry_out(dest, hops, row)
+            if target is not None:
+                forwards.setdefault(target, []).append(row)
+        for target, rows in forwards.items():
+            cluster.say(target, frame.FORWARD, self._body(to, hops + 1, rows, sid))
+
+    def carry_out(self, dest: Dest, hops: int, row: Row) -> str | None:
+        """Handle a request here, or park it, or give the server to pass it to."""
+        cluster, owner = self._cluster, self._owner
+        if self.want_proxy:
+            cluster.note("proxy", row)
+        path = row.path
+        if path is None:
+            self._to_handler(dest, hops, row, -1)
+            return None
+        number = self.place(row.verb, path, row.value)
+        shard = cluster.shards[number]
+        if shard.role == OWNER:
+            if cluster.settings.handled or row.verb not in WRITES or not row.seq:
+                self._to_handler(dest, hops, row, number)
+            else:
+                owner.write(
+                    dest, row.number, row.verb, path, row.value, row.seq, shard, row.level,
+                    row.expect, row.ttl_ms,
+                )
+            return None
+        target = self._owner_name(shard)
+        if target is not None and hops <= cluster.constants.requests.hops:
+            return target
+        if target is not None or self._parked_bytes + len(row.value) + 64 > PARKED_BYTES:
+            owner.answer(dest, row.number, RETRY, ZERO_TERM, 0, None)
+            return None
+        self._parked.append((dest, hops, row))
+        self._parked_bytes += len(row.value) + 64
+        return None
+
+    def _owner_name(self, shard: Shard) -> str | None:
+        """Give the other server that serves a shard, or should; None when it should be this one."""
+        cluster = self._cluster
+        name = cluster.ring.owners[shard.id]
+        if name is None or name == cluster.name:
+            name = shard.owner
+        return None if name == cluster.name else name
+
+    def _to_handler(self, dest: Dest, hops: int, row: Row, number: int) -> None:
+        if not self._cluster.settings.handled:
+            self._owner.answer(dest, row.number, NOT_ALLOWED, ZERO_TERM, 0, pack(row.verb))
+            return
+        path = row.path if row.path is None or not row.path else Path(row.path)
+        self._owner.handle(
+            Inbound(
+                dest, row.number, row.verb, path, row.value, row.seq, number, row.level,
+                row.expect, row.ttl_ms, hops,
+            )
+        )
+
+    def unpark(self) -> None:
+        """Look again at parked requests: somebody may serve their shards now."""
+        parked, self._parked = self._parked, []
+        self._parked_bytes = 0
+        forwards: dict[tuple[Dest, int, str], list[Row]] = {}
+        for dest, hops, row in parked:
+            target = self.carry_out(dest, hops, row)
+            if target is not None:
+                forwards.setdefault((dest, hops, target), []).append(row)
+        for (dest, hops, target), rows in forwards.items():
+            body = self._body(dest.to, hops + 1, rows, dest.sid)
+            self._cluster.say(target, frame.FORWARD, body)
+
+    @property
+    def parked(self) -> int:
+        """Requests that wait for an owner."""
+        return len(self._parked)
+
+    # --- answers
+
+    def flush_answers(self) -> None:
+        """Send the answers of this turn, one frame a destination and term."""
+        cluster = self._cluster
+        while self._owner.answers:
+            for dest, body in self._owner.take_answers():
+                if dest.route:
+                    cluster.say(dest.route, frame.REPLY, body)
+                else:
+                    self._deliver(body)
+
+    def on_reply(self, body: list[Any]) -> None:
+        """Take answers: for this node's own requests, or for one of its clients."""
+        if len(body) != 7 or type(body[0]) is not str:
+            raise ProtocolError("a REPLY that cannot be read")
+        if body[0] == self._cluster.name:
+            self._deliver(body)
+        elif body[0] in self._cluster.clients:
+            self._cluster.say(body[0], frame.REPLY, body)
+
+    def _deliver(self, body: list[Any]) -> None:
+        _, sid, spec, statuses, fence, offsets, values = body
+        if sid != self.requests.sid:
+            return
+        numbers = read_numbers(spec, 1 << 30)
+        now = self._cluster.now
+        calls = self.requests.reply(numbers, statuses, Term(*fence), offsets, values, now)
+        for call in calls:
+            self._settle(call)
+
+    def _settle(self, call: Call) -> None:
+        if type(call) is not Inner:
+            if call.status == COMPARE and call.verb == "add" and call.expect == ["absent"]:
+                self._again(call)
+                return
+            self.settled.append(call)
+            return
+        parent = call.parent
+        if call.status == OK and call.result is not None:
+            parent.path = Path((unpack(call.result),))
+            parent.expect = ["absent"]
+            shard = self.place("add", parent.path, parent.value)
+            self.requests.submit(parent, shard, self._cluster.now)
+        else:
+            parent.status, parent.done, parent.result = call.status, True, call.result
+            self.settled.append(parent)
+
+    def _again(self, call: Call) -> None:
+        """The id was taken after all: ask for the next."""
+        call.done, call.path, call.result, call.seq = False, None, None, 0
+        self.submit(call, self._cluster.now)
+
+    def expired(self, calls: list[Call]) -> None:
+        """Pass on the calls whose time is over."""
+        for call in calls:
+            self._settle(call)
+
+    def on_ack(self, body: list[Any]) -> None:
+        """Note that a server has received requests."""
+        try:
+            sid, spec = body
+        except ValueError as error:
+            raise ProtocolError("an ACK that cannot be read") from error
+        if sid != self.requests.sid:
+            return
+        numbers = read_numbers(spec, 1 << 30)
+        self._cluster.note("ack", len(numbers))
+        if self.want_acks:
+            pending = self.requests.pending
+            self._acknowledged([pending[n] for n in numbers if n in pending])
+
+    # --- streams of answers
+
+    def partial(self, inbound: Inbound, value: bytes) -> None:
+        """Send one of several answers of a handler."""
+        dest = inbound.dest
+        body = [dest.to, dest.sid, inbound.number, value]
+        if dest.route:
+            self._cluster.say(dest.route, frame.PARTIAL, body)
+        else:
+            self.on_partial(body)
+
+    def on_partial(self, body: list[Any]) -> None:
+        """Take one of several answers, or hand it to the client it is for."""
+        try:
+            to, sid, number, value = body
+        except ValueError as error:
+            raise ProtocolError("a PARTIAL that cannot be read") from error
+        if to != self._cluster.name:
+            if to in self._cluster.clients:
+                self._cluster.say(to, frame.PARTIAL, body)
+            return
+        call = self.requests.pending.get(number)
+        if sid == self.requests.sid and call is not None:
+            call.deadline = self._cluster.now + self.requests.timeout_s
+            self.partials.append((call, value))
+
+    def cancel(self, call: Call) -> None:
+        """Tell whoever handles a request that its caller has gone."""
+        self.requests.drop(call)
+        cluster = self._cluster
+        body = [cluster.name, self.requests.sid, call.number, call.shard]
+        if call.target is None or call.target == cluster.name:
+            self.on_cancel(body)
+        else:
+            cluster.say(call.target, frame.CANCEL, body)
+
+    def on_cancel(self, body: list[Any]) -> None:
+        """Stop a handler's stream here, or pass the word on to the owner."""
+        try:
+            _, sid, number, shard = body
+        except ValueError as error:
+            raise ProtocolError("a CANCEL that cannot be read") from error
+        inbound = self._owner.open.get((sid, number))
+        if inbound is not None:
+            if inbound.cancel is not None:
+                inbound.cancel()
+            return
+        if type(shard) is int and 0 <= shard < self._cluster.count:
+            target = self._owner_name(self._cluster.shards[shard])
+            if target is not None and target in self._cluster.servers:
+                self._cluster.say(target, frame.CANCEL, body)
+
+    def gone(self, name: str) -> None:
+        """A client or server has gone: stop the streams that answer it."""
+        for inbound in list(self._owner.open.values()):
+            if inbound.dest.to == name and inbound.cancel is not None:
+                inbound.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Router {self._cluster.name} parked={len(self._parked)} {self.requests!r}>"
+
+
+def _row(call: Call) -> Row:
+    return Row(
+        call.number, call.verb, call.path, call.value, call.seq, call.level, call.expect,
+        call.ttl_ms,
+    )
+
+
+def _paths(keys: list[Any]) -> list[Any]:
+    if None not in keys:
+        return columns.read_keys(keys)
+    return [None if key is None else columns.read_keys([key])[0] for key in keys]
+
+
+def read_numbers(spec: Any, limit: int) -> Any:
+    """Read a column of request numbers: ``[first, count]`` or ``[0, numbers]``."""
+    try:
+        first, rest = spec
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"request numbers that cannot be read: {spec!r}") from error
+    if type(first) is int and first > 0 and type(rest) is int and 0 < rest <= limit:
+        return range(first, first + rest)
+    if first == 0 and type(rest) is list and 0 < len(rest) <= limit:
+        return rest
+    raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
+
+

@@ -1,0 +1,203 @@
+"""The shard: one log with its state, who may write it, and what waits for its replicas.
+
+The shard is the unit of log, term and hand-over. Here are the local rules: the fence (R2), the
+match of a follower's log (R3), the order of log first and state after, and what a record does to
+the state, the applied set and the covers when it is applied. What travels between nodes (takeover,
+catch-up, branches) is in the modules of those names; the shard knows no peers but by name.
+
+Log matching needs no `prev` on the wire: a record of term T follows a record of term T, except a
+TERM record, which names what it follows in its `origin`. So two logs with one record in common at
+a position are equal up to it (Raft 5.3, I2).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from typing import Any
+
+from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
+from rxfero.core.log import Log
+from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.sessions import Sessions
+from rxfero.core.state import State
+from rxfero.core.value import unpack
+
+FOLLOWER, CANDIDATE, OWNER = 0, 1, 2
+ROLES = ("follower", "candidate", "owner")
+
+GREW, KNOWN, MISSES, DIVERGED = 0, 1, 2, 3  # what following a record came to
+
+TERMS_COVERED = 128  # newest foreign terms whose merged intervals are remembered
+
+
+class Wait:
+    """A reply that is due when enough servers hold a record."""
+
+    __slots__ = ("deadline", "level", "number", "reply")
+
+    def __init__(self, number: int, level: int, reply: Any, deadline: float) -> None:
+        self.number, self.level, self.reply, self.deadline = number, level, reply, deadline
+
+
+class Shard:
+    """One of the fixed shards on this node.
+
+    Invariant: `promised` never decreases (I3); `role == OWNER` implies `term == promised` and
+    `log.last_term == term`.
+    """
+
+    __slots__ = (
+        "branches",
+        "count",
+        "covers",
+        "dumps",
+        "id",
+        "log",
+        "marks",
+        "owner",
+        "promised",
+        "role",
+        "sessions",
+        "stable",
+        "state",
+        "term",
+        "waits",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.log = Log()
+        self.state = State()
+        self.sessions = Sessions()
+        self.promised: Term = ZERO_TERM
+        self.term: Term = ZERO_TERM
+        self.role = FOLLOWER
+        self.owner: str | None = None
+        self.covers: dict[Term, list[list[int]]] = {}
+        self.branches: list[list[Record]] = []
+        self.dumps: list[list[Any]] = []
+        self.waits: deque[Wait] = deque()
+        self.stable = 0
+        self.count = 0
+        self.marks: set[str] = set()
+
+    # --- fence
+
+    def promise(self, term: Term) -> bool:
+        """Refuse from now on whatever is below `term`; give whether a role was lost (R2)."""
+        assert term >= self.promised, "I3"
+        if term == self.promised:
+            return False
+        self.promised = term
+        lost = self.role != FOLLOWER
+        self.role, self.owner = FOLLOWER, None
+        return lost
+
+    # --- log first, state after
+
+    def append(self, record: Record) -> None:
+        """Log and apply a record of the owner (available mode: committed at once, R5)."""
+        self.log.append(record)
+        self.apply(record)
+
+    def follow(self, record: Record) -> int:
+        """Take a record from the owner or feed.
+
+        Returns:
+            GREW, KNOWN (a duplicate), MISSES (something before it is not here: answer NACK), or
+            DIVERGED (another record stands there: answer NACK, a snapshot will come).
+        """
+        log = self.log
+        number = record.number
+        if number == log.end + 1:
+            if record.term == log.last_term if record.kind != TERM else (
+                record.origin == (log.last_term, log.end)
+            ):
+                log.append(record)
+                self.apply(record)
+                return GREW
+            return DIVERGED
+        if number > log.end:
+            return MISSES
+        if number <= log.base or log.term_at(number) == record.term:
+            return KNOWN
+        return DIVERGED
+
+    def apply(self, record: Record) -> None:
+        """Let a logged record take effect; a pure function of the log."""
+        kind = record.kind
+        if kind == DATA:
+            self.state.apply(record)
+            self.sessions.note(record.sid, record.seq, record.number, record.hlc)
+        elif kind == VOID or kind == LOST:
+            self.sessions.note(record.sid, record.seq, record.number, record.hlc)
+        elif kind == COUNT:
+            self._count(record)
+        elif kind == MERGE:
+            self.cover([(Term(n, boot), lo, hi) for n, boot, lo, hi in unpack(record.value)])
+
+    def _count(self, record: Record) -> None:
+        if record.sid:
+            self.sessions.note(record.sid, record.seq, record.number, record.hlc)
+        if record.verb == "mark":
+            self.marks.add(unpack(record.value))
+        else:
+            self.count = max(self.count, unpack(record.value))
+
+    # --- covers
+
+    def cover(self, intervals: list[tuple[Term, int, int]]) -> None:
+        """Remember that these foreign records have been merged (R8)."""
+        for term, lo, hi in intervals:
+            spans = self.covers.setdefault(term, [])
+            insort(spans, [lo, hi])
+            merged = [spans[0]]
+            for span in spans[1:]:
+                if span[0] <= merged[-1][1] + 1:
+                    merged[-1] = [merged[-1][0], max(merged[-1][1], span[1])]
+                else:
+                    merged.append(span)
+            self.covers[term] = merged
+        while len(self.covers) > TERMS_COVERED:
+            del self.covers[min(self.covers)]
+
+    def covered(self, term: Term, number: int) -> bool:
+        """Whether this log holds the record at that foreign position, or has merged it."""
+        if any(lo <= number <= hi for lo, hi in self.covers.get(term, ())):
+            return True
+        log = self.log
+        return log.base < number <= log.end and log.term_at(number) == term
+
+    # --- whole state
+
+    def dump(self) -> list[Any]:
+        """Give what the log is folded to, as plain values for a snapshot."""
+        return [
+            self.state.dump(),
+            self.sessions.dump(),
+            [[*term, spans] for term, spans in sorted(self.covers.items())],
+            self.count,
+            sorted(self.marks),
+        ]
+
+    def load(self, dump: list[Any]) -> None:
+        """Replace the folded state by a dump of :meth:`dump`."""
+        state, sessions, covers, count, marks = dump
+        self.state.load(state)
+        self.sessions.load(sessions)
+        self.covers = {Term(n, boot): [list(s) for s in spans] for n, boot, spans in covers}
+        self.count, self.marks = count, set(marks)
+
+    def invariants(self) -> None:
+        """Check what must hold between any two events."""
+        self.log.invariants()
+        assert self.term <= self.promised, "I3: an owner above its own promise"
+        if self.role == OWNER:
+            assert self.term == self.promised, "I3: an owner that promised another"
+            assert self.log.last_term == self.term, "R4: an owner without a TERM record"
+        assert all(w.number <= self.log.end for w in self.waits), "a wait beyond the log"
+
+    def __repr__(self) -> str:
+        where = f"{self.log.base}..{self.log.end}"
+        return f"<Shard {self.id} {ROLES[self.role]} term={self.term} log={where}>"

@@ -1,0 +1,143 @@
+"""The takeover: how a node becomes the owner of shards, always by the same steps (R1, R2, R4).
+
+Founding, join, leave, crash and heal are one procedure. The candidate makes a term that no other
+node can make (its own boot is part of it), asks every member it believes alive to promise it, and
+so fences all lower terms. The promises carry the heads of the logs; the candidate fetches what the
+highest `(last term, end)` has beyond its own, logs a TERM record and serves. In the available mode
+it waits for all that are alive (:func:`enough`, the first of the two predicates in which the
+quorum mode will differ); who has not answered in `takeover.timeout` is left out.
+
+One takeover carries many shards in one round. Shards drop out of it one by one when somebody has
+promised a higher term; the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from rxfero.core.position import Term
+from rxfero.core.shard import CANDIDATE, Shard
+from rxfero.errors import ProtocolError
+
+
+class Head(NamedTuple):
+    """How far somebody's log of a shard goes; greater is to be preferred."""
+
+    last: Term
+    end: int
+
+
+def heads(shards: Iterable[Shard]) -> list[list[Any]]:
+    """Give the heads of logs as columns: shards, last terms, ends."""
+    rows = [(s.id, s.log.last_term, s.log.end) for s in shards]
+    return [[r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]]
+
+
+class Takeover:
+    """One round of becoming the owner of some shards.
+
+    Args:
+        term: The candidate's term, unique by its boot.
+        shards: The shards wanted; each must have promised `term` already.
+        name: The candidate.
+        voters: The members asked; those believed alive.
+        deadline: Monotonic seconds at which the silent are left out.
+    """
+
+    __slots__ = ("_best", "_waiting", "deadline", "donors", "name", "shards", "started", "term")
+
+    def __init__(
+        self,
+        term: Term,
+        shards: list[Shard],
+        name: str,
+        voters: Iterable[str],
+        now: float,
+        deadline: float,
+    ) -> None:
+        self.term, self.name = term, name
+        self.started, self.deadline = now, deadline
+        self.shards = {s.id: s for s in shards}
+        self._waiting = set(voters)
+        self._best = {s.id: (Head(s.log.last_term, s.log.end), name) for s in shards}
+        self.donors: dict[str, set[int]] = {}
+
+    @property
+    def asking(self) -> bool:
+        """Whether promises are still awaited."""
+        return bool(self._waiting)
+
+    @property
+    def silent(self) -> set[str]:
+        """The members that have not promised yet."""
+        return set(self._waiting)
+
+    def promised(self, voter: str, columns: list[Any]) -> None:
+        """Take the heads that a member promised with.
+
+        Raises:
+            ProtocolError: columns that are no heads.
+        """
+        try:
+            for number, last, end in zip(*columns, strict=True):
+                best = self._best.get(number)
+                head = Head(Term(*last), end)
+                if best is not None and head > best[0]:
+                    self._best[number] = (head, voter)
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a promise of {voter} that cannot be read: {error}") from error
+        self._waiting.discard(voter)
+
+    def leave_out(self, voter: str) -> None:
+        """Do not wait for a member that died or refused."""
+        self._waiting.discard(voter)
+
+    def drop(self, number: int) -> None:
+        """Give up one shard: a higher term was promised for it."""
+        self.shards.pop(number, None)
+        for numbers in self.donors.values():
+            numbers.discard(number)
+
+    def enough(self) -> bool:
+        """Whether the promises suffice (available mode: of all believed alive)."""
+        return not self._waiting
+
+    def choose(self) -> tuple[list[Shard], dict[str, list[Shard]]]:
+        """Give the shards to serve at once, and by donor those whose log must be fetched first."""
+        ready: list[Shard] = []
+        fetch: dict[str, list[Shard]] = {}
+        self._waiting.clear()
+        for shard in list(self.shards.values()):
+            if shard.role != CANDIDATE or shard.term != self.term:
+                self.drop(shard.id)
+                continue
+            head, donor = self._best[shard.id]
+            if donor == self.name or head <= (shard.log.last_term, shard.log.end):
+                ready.append(shard)
+            else:
+                fetch.setdefault(donor, []).append(shard)
+        self.donors = {donor: {s.id for s in shards} for donor, shards in fetch.items()}
+        return ready, fetch
+
+    def fetched(self, donor: str, numbers: Iterable[int]) -> list[Shard]:
+        """Note that a donor has sent all it had of some shards; give those ready to serve."""
+        wanted = self.donors.get(donor, set())
+        ready: list[Shard] = []
+        for number in numbers:
+            shard = self.shards.get(number)
+            if number not in wanted or shard is None:
+                continue
+            wanted.discard(number)
+            if (shard.log.last_term, shard.log.end) >= self._best[number][0]:
+                ready.append(shard)
+        return ready
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to wait for."""
+        return not self.shards or not (self._waiting or any(self.donors.values()))
+
+    def __repr__(self) -> str:
+        state = f"asking {len(self._waiting)}" if self._waiting else f"fetching {len(self.donors)}"
+        return f"<Takeover {self.term} shards={len(self.shards)} {state}>"

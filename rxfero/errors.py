@@ -1,0 +1,278 @@
+"""The errors: one tree, every error with its attributes, its outcome and whether to retry.
+
+::
+
+    RxferoError
+    ├── ConfigurationError(ValueError)       an option or constant is wrong
+    ├── ValueRefused(ValueError)             a key or value outside what can be stored
+    ├── UnknownEvent(ValueError)             no such event
+    ├── Refused                              the owner said no; nothing changed
+    │   ├── CompareFailed                    `expect=` did not hold
+    │   ├── KeyMissing(KeyError)             there is nothing at that path
+    │   ├── WrongType(TypeError)             push to what is no list, an index out of range
+    │   └── MethodNotAllowed                 a verb that nobody handles
+    ├── RemoteError                          the service's handler raised
+    ├── RequestTimeout(TimeoutError)         no answer in time; it may have happened
+    ├── Uncertain                            the session or link ended; it may have happened
+    │   ├── NotReplicated                    committed, but not on as many servers as asked
+    │   ├── LostWrites                       acknowledged writes that no server holds any more
+    │   └── NoQuorum                         the voters that answer are no majority
+    ├── Overloaded                           too much is waiting to be sent
+    ├── NotConnected(ConnectionError)        no server is connected
+    ├── Closed                               the cache was destroyed
+    ├── AddressInUse(OSError)                no free port
+    └── ProtocolError                        the peer broke the protocol
+        └── HandshakeRefused(ConnectionError)  the two sides do not fit
+
+`outcome` says whether it happened: ``"refused"`` (it did not) or ``"uncertain"`` (it may have).
+`retry` says whether the same call can succeed later.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import ClassVar, Literal
+
+Outcome = Literal["refused", "uncertain"]
+
+
+class RxferoError(Exception):
+    """What every error of this library is."""
+
+    outcome: ClassVar[Outcome] = "refused"
+    retry: ClassVar[bool] = False
+
+
+def nearest(name: str, valid: object) -> str:
+    """Give a hint `; did you mean 'x'?` for a misspelt name, or what is valid."""
+    names = sorted(str(v) for v in valid)  # type: ignore[attr-defined]
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "valid are " + ", ".join(names)
+
+
+class ConfigurationError(RxferoError, ValueError):
+    """An option or constant is unknown, of a wrong type or out of range.
+
+    Attributes: option, value, hint, source (where it was given).
+    """
+
+    def __init__(self, option: str, value: object, hint: str, source: str = "code") -> None:
+        super().__init__(option, value, hint)
+        self.option, self.value, self.hint, self.source = option, value, hint, source
+
+    def __str__(self) -> str:
+        where = "" if self.source == "code" else f" (from {self.source})"
+        return f"{self.option}={self.value!r}{where}: {self.hint}"
+
+
+class ValueRefused(RxferoError, ValueError):
+    """A key or value that cannot be stored. Attributes: path (inside the value), why."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path, self.why = path, why
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.why}"
+
+
+class UnknownEvent(RxferoError, ValueError):
+    """No such event. Attributes: name, valid."""
+
+    def __init__(self, name: str, valid: tuple[str, ...]) -> None:
+        super().__init__(name, valid)
+        self.name, self.valid = name, valid
+
+    def __str__(self) -> str:
+        return f"there is no event {self.name!r}; {nearest(self.name, self.valid)}"
+
+
+class Refused(RxferoError):
+    """The owner refused a write or request; nothing changed. Attributes: message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class CompareFailed(Refused):
+    """`expect=` did not hold at the owner. Attributes: expected, actual."""
+
+    retry = True
+
+    def __init__(self, expected: object, actual: object) -> None:
+        super().__init__(f"expected {expected!r}, but there is {actual!r}; read and try again")
+        self.expected, self.actual = expected, actual
+
+
+class KeyMissing(Refused, KeyError):
+    """There is nothing at that path. Attributes: path."""
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"there is nothing at {path}")
+        self.path = path
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class WrongType(Refused, TypeError):
+    """What stands at a path does not allow the write (push to what is no list, a bad index)."""
+
+
+class MethodNotAllowed(Refused):
+    """A verb that is no default one and that no handler took. Attributes: verb."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(
+            f"method not allowed: {verb!r} is none of add, update, remove, push, patch, "
+            "and no handler took it"
+        )
+        self.verb = verb
+
+
+class RemoteError(RxferoError):
+    """The service's handler raised. Attributes: type (the exception's name there), message."""
+
+    def __init__(self, type: str, message: str) -> None:
+        super().__init__(type, message)
+        self.type, self.message = type, message
+
+    def __str__(self) -> str:
+        return f"the handler raised {self.type}: {self.message}"
+
+
+class RequestTimeout(RxferoError, TimeoutError):
+    """No answer came in time. Attributes: what, seconds, connected (servers at the end)."""
+
+    outcome = "uncertain"
+    retry = True
+
+    def __init__(self, what: str, seconds: float, connected: int | None = None) -> None:
+        super().__init__(what, seconds)
+        self.what, self.seconds, self.connected = what, seconds, connected
+
+    def __str__(self) -> str:
+        if self.connected == 0:
+            why = "no server is connected: is one running, and do hosts and ports lead to it?"
+        else:
+            why = "it may still happen; ask again or raise the timeout"
+        return f"{self.what}: no answer within {self.seconds:g} s; {why}"
+
+
+class Uncertain(RxferoError):
+    """The link or session ended before an answer; it may or may not have happened.
+
+    Attributes: message.
+    """
+
+    outcome = "uncertain"
+    retry = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NotReplicated(Uncertain):
+    """Committed, but not on as many other servers as asked. Attributes: wanted, got, offset."""
+
+    def __init__(self, wanted: object, got: int, offset: object = None) -> None:
+        super().__init__(f"committed at {offset}, on {got} other servers instead of {wanted}")
+        self.wanted, self.got, self.offset = wanted, got, offset
+
+
+class LostWrites(Uncertain):
+    """Acknowledged writes that no server holds any more, and that are no longer retained here.
+
+    Attributes: shard, numbers (session sequence numbers).
+    """
+
+    retry = False
+
+    def __init__(self, shard: int, numbers: list[int]) -> None:
+        super().__init__(
+            f"{len(numbers)} acknowledged writes of shard {shard} are on no server any more "
+            f"(sequence numbers {numbers[:5]}...); write them again if they matter"
+        )
+        self.shard, self.numbers = shard, numbers
+
+
+class NoQuorum(Uncertain):
+    """The voters that answer are no majority. Attributes: message."""
+
+
+class Overloaded(RxferoError):
+    """Too much is waiting to be sent. Attributes: waiting, limit (bytes)."""
+
+    retry = True
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(waiting, limit)
+        self.waiting, self.limit = waiting, limit
+
+    def __str__(self) -> str:
+        return (
+            f"{self.waiting} bytes of requests are waiting, the limit is {self.limit} "
+            "(constants.requests.pending): await some before sending more"
+        )
+
+
+class NotConnected(RxferoError, ConnectionError):
+    """No server is connected. Attributes: message."""
+
+    retry = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Closed(RxferoError):
+    """The cache was destroyed. Attributes: name."""
+
+    outcome = "uncertain"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"the cache {self.name!r} was destroyed"
+
+
+class AddressInUse(RxferoError, OSError):
+    """No free port. Attributes: host, ports."""
+
+    def __init__(self, host: str, ports: object) -> None:
+        super().__init__(host, ports)
+        self.host, self.ports = host, ports
+
+    def __str__(self) -> str:
+        return f"no free port on {self.host} in {self.ports}: give a wider range, or None for any"
+
+
+class ProtocolError(RxferoError):
+    """The peer broke the protocol; its connection is closed. Attributes: message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class HandshakeRefused(ProtocolError, ConnectionError):
+    """The two sides of a connection do not fit. Attributes: message (the reason)."""

@@ -23,7 +23,7 @@ OVERHEAD = 64  # what a record costs beside its value, roughly: see `Log.bytes`
 TERMS_KEPT = 64  # terms before the base that stay in the history
 
 
-class Gap(AssertionError):  # noqa: N818  (named for what it is)
+class Gap(AssertionError):
     """A record that does not follow the end of the log. Nothing changed; ask for the rest (R3)."""
 
 

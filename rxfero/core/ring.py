@@ -20,7 +20,7 @@ import mmh3
 
 from rxfero.errors import ConfigurationError
 
-type_of_hash = Callable[[bytes], int]
+Hash = Callable[[bytes], int]
 
 POINTS_PER_VNODE = 4  # points a member puts on the ring for each of `dht.vnodes`
 CIRCLE = 1 << 32
@@ -49,7 +49,7 @@ class Ring:
         *,
         vnodes: int = 200,
         shards: int = 2048,
-        hash: type_of_hash | None = None,  # noqa: A002  (the option's public name)
+        hash: Hash | None = None,
     ) -> None:
         self.members: tuple[str, ...] = tuple(sorted(set(members)))
         self.vnodes, self.shards, self._hash = vnodes, shards, hash
@@ -102,7 +102,7 @@ class Ring:
 def shard_of(
     key: str | int,
     shards: int,
-    hash: type_of_hash | None = None,  # noqa: A002
+    hash: Hash | None = None,
 ) -> int:
     """Give the shard of a top-level key: a hash of its text, so that 7 and "7" share one.
 
@@ -115,29 +115,28 @@ def shard_of(
 # --- the layout, made once for equal arguments: many nodes live in one process in tests
 
 
-def _hashed(text: str, custom: type_of_hash | None) -> int:
+def _hashed(text: str, custom: Hash | None) -> int:
     if custom is None:
         return mmh3.hash(text, signed=False)
     value: object = custom(text.encode())
     if type(value) is not int or not 0 <= value < CIRCLE:
         raise ConfigurationError(
-            f"option hash: {custom!r} gave {value!r} for {text!r}; "
-            "it must give an integer in 0..2**32-1 for any bytes"
+            "hash",
+            custom,
+            f"it gave {value!r} for {text!r}; give an integer in 0..2**32-1 for any bytes",
         )
     return value
 
 
 @lru_cache(maxsize=256)
-def _points(
-    member: str, vnodes: int, custom: type_of_hash | None
-) -> tuple[tuple[int, str], ...]:
+def _points(member: str, vnodes: int, custom: Hash | None) -> tuple[tuple[int, str], ...]:
     count = POINTS_PER_VNODE * vnodes
     return tuple((_hashed(f"{member}:{i}", custom), member) for i in range(count))
 
 
 @lru_cache(maxsize=32)
 def _owners(
-    members: tuple[str, ...], vnodes: int, shards: int, custom: type_of_hash | None
+    members: tuple[str, ...], vnodes: int, shards: int, custom: Hash | None
 ) -> tuple[str | None, ...]:
     if not members:
         return (None,) * shards
@@ -150,9 +149,7 @@ def _owners(
 
 
 @lru_cache(maxsize=32)
-def _checksum(
-    members: tuple[str, ...], vnodes: int, shards: int, custom: type_of_hash | None
-) -> int:
+def _checksum(members: tuple[str, ...], vnodes: int, shards: int, custom: Hash | None) -> int:
     # The probe tells a node with another hash function apart from one with other members.
     probe = _hashed("rxfero", custom)
     return mmh3.hash("\0".join((str(vnodes), str(shards), str(probe), *members)), signed=False)

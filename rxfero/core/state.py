@@ -32,8 +32,15 @@ from rxfero.core.change import DATA, Record
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
 from rxfero.core.tree import ABSENT, Tree
-from rxfero.core.value import FrozenDict, FrozenList, pack, unpack
-from rxfero.errors import CompareFailed, KeyMissing, Refused, RxferoError, WrongType
+from rxfero.core.value import (
+    DEPTH_MAX,
+    FrozenDict,
+    FrozenList,
+    container_bound,
+    pack,
+    unpack,
+)
+from rxfero.errors import CompareFailed, KeyMissing, Refused, RxferoError, ValueRefused, WrongType
 
 Key = str | int
 Part = Record | Tree
@@ -61,7 +68,10 @@ class State:
         """Let a logged write take effect. Costs O(length of the path)."""
         path, verb = record.path, record.verb
         if len(path) != 1 or verb == "patch":
-            self._apply_deep(record)
+            try:
+                self._apply_deep(record)
+            except RxferoError:
+                return  # without effect, as the module says; `resolve` has told the writer
         elif verb == "remove":
             self.parts.pop(path[0], None)
         else:
@@ -72,7 +82,10 @@ class State:
     def _apply_deep(self, record: Record) -> None:
         path, verb = record.path, record.verb
         if verb == "patch":
-            self._apply_patch(record)
+            for below, value in pairs_of(unpack(record.value)):
+                whole = (*path, *below)
+                if whole:
+                    self._put(whole, value, record)
         elif not path:
             return  # a write to nothing
         elif verb == "remove":
@@ -83,25 +96,11 @@ class State:
         else:
             self._put(path, unpack(record.value), record)
 
-    def _apply_patch(self, record: Record) -> None:
-        try:
-            writes = pairs_of(unpack(record.value))
-        except RxferoError:
-            return  # without effect, as the module says
-        for below, value in writes:
-            whole = (*record.path, *below)
-            if whole:
-                self._put(whole, value, record)
-
     def _put(self, path: Steps, value: Any, record: Record) -> None:
         key = path[0]
         part = self._open(key)
-        try:
-            root = tree.put(
-                ABSENT if part is None else part.root, path[1:], value, adds=record.verb == "add"
-            )
-        except WrongType:
-            return  # without effect, as the module says
+        below = ABSENT if part is None else part.root
+        root = tree.put(below, path[1:], value, adds=record.verb == "add")
         if part is None:
             part = self.parts[key] = Tree(root)
         part.root = root
@@ -181,6 +180,7 @@ class State:
         Raises:
             CompareFailed: `expect` does not hold.
             KeyMissing: "remove" of what is not there.
+            ValueRefused: the value would lie deeper than 32 levels, or a "patch" names no path.
             WrongType: "push" to no list, an index that the list does not have, a "patch" whose
                 value is no map and no pairs.
             Refused: no key, or an `expect` of no known form.
@@ -193,14 +193,16 @@ class State:
             return self._resolve_push(path, value)
         if verb == "remove":
             if self._find(path) is ABSENT:
-                raise KeyMissing(str(Path(path)))
+                raise KeyMissing(Path(path))
             return verb, self._settle(path)[0], NIL
         if verb == "patch":
             self._check_patch(path, value)
             return verb, path, value
+        _check_depth(path, value)
         return verb, self._settle(path)[0], value
 
     def _resolve_push(self, path: Steps, value: bytes) -> tuple[str, Steps, bytes]:
+        _check_depth((*path, 0), value)
         found = self._find(path)
         if found is ABSENT:
             return "add", (*self._settle(path)[0], 0), value
@@ -210,7 +212,9 @@ class State:
         return "add", (*self._settle(path)[0], len(items)), value
 
     def _settle(self, path: Steps) -> tuple[Steps, bool]:
-        part = self._open(path[0]) if len(path) > 1 else None
+        if len(path) < 2:
+            return path, False
+        part = self._open(path[0])
         if part is None:
             return path, False
         below, crossed = tree.settle(part.root, path[1:])
@@ -222,11 +226,14 @@ class State:
         writes = [((*path, *below), item) for below, item in pairs_of(unpack(value))]
         done: set[Steps] = set()
         apart = True
-        for whole, _ in writes:
+        deep = max((len(w) for w, _ in writes), default=0) + container_bound(value) > DEPTH_MAX
+        for whole, item in writes:
             if not whole:
                 raise WrongType("a patch without a key names one in every path")
             apart = apart and not any(whole[:n] in done for n in range(1, len(whole)))
             done.add(whole)
+            if deep and len(whole) + tree.levels(item) > DEPTH_MAX:
+                raise _too_deep(whole)
         try:
             if apart and not any(self._settle(whole)[1] for whole, _ in writes):
                 return
@@ -241,25 +248,24 @@ class State:
             trial[key] = tree.put(trial[key], whole[1:], item, adds=False)
 
     def _compare(self, path: Steps, expect: Any) -> None:
-        form = expect[0] if isinstance(expect, (tuple, list)) and expect else None
-        if form == "value" and len(expect) == 2:
-            part = self.parts.get(path[0]) if path else None
-            if len(path) == 1 and isinstance(part, Record) and part.value == expect[1]:
-                return
-            expected, actual = unpack(expect[1]), self.at(path, ABSENT)
-            holds = actual is not ABSENT and actual == expected
-            actual = None if actual is ABSENT else actual
-        elif form == "number" and len(expect) == 2:
-            part = self.parts.get(path[0]) if path else None
-            expected, actual = expect[1], 0 if part is None else part.number
-            holds = expected == actual
-        elif form == "absent":
-            expected, actual = None, self.at(path, ABSENT)
-            holds = actual is ABSENT
-        else:
-            raise Refused(f"a condition of no known form: {expect!r}")
-        if not holds:
-            raise CompareFailed(expected, actual)
+        form, wanted = _condition(expect)
+        part = self.parts.get(path[0]) if path else None
+        if form == "number":
+            actual = 0 if part is None else part.number
+            if wanted != actual:
+                raise CompareFailed(wanted, actual)
+            return
+        packed = part.value if isinstance(part, Record) and len(path) == 1 else None
+        if form == "value" and packed == wanted:
+            return
+        actual = self._find(path)
+        if form == "absent":
+            if actual is not ABSENT:
+                raise CompareFailed(ABSENT, tree.share(actual))
+            return
+        expected = unpack(wanted)
+        if actual is ABSENT or actual != expected:
+            raise CompareFailed(expected, tree.share(actual))
 
     # --- time to live
 
@@ -332,6 +338,28 @@ class State:
         return blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
 
 
+def _condition(expect: Any) -> tuple[str, Any]:
+    match expect:
+        case ("value", bytes() as wanted) | ("number", int() as wanted):
+            return expect[0], wanted
+        case ("absent",):
+            return "absent", None
+        case _:
+            raise Refused(f"a condition of no known form: {expect!r}")
+
+
+def _check_depth(path: Steps, value: bytes) -> None:
+    """Refuse what could be written but not be read and written again."""
+    if len(path) < 2 or len(path) + container_bound(value) <= DEPTH_MAX:
+        return  # the bound costs a scan of memory, the exact depth an opening
+    if len(path) + tree.levels(unpack(value)) > DEPTH_MAX:
+        raise _too_deep(path)
+
+
+def _too_deep(path: Steps) -> ValueRefused:
+    return ValueRefused(str(Path(path)), f"path and value are deeper than {DEPTH_MAX} levels")
+
+
 def pairs_of(value: Any) -> list[tuple[Steps, Any]]:
     """Give the writes of a patch in their order, as (path below the patch's own, value).
 
@@ -339,9 +367,8 @@ def pairs_of(value: Any) -> list[tuple[Steps, Any]]:
         WrongType: neither a map nor pairs of path and value.
         ValueRefused: a path that is none.
     """
-    kind = type(value)
-    if kind is FrozenDict:
+    if type(value) is FrozenDict:
         return [(tuple(Path.parse(path)), item) for path, item in value.items()]
-    if kind is FrozenList and all(type(pair) is FrozenList and len(pair) == 2 for pair in value):
+    if type(value) is FrozenList and all(type(p) is FrozenList and len(p) == 2 for p in value):
         return [(tuple(Path.parse(path)), item) for path, item in value]
     raise WrongType("a patch is a map of paths to values, or pairs of path and value")

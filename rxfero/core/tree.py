@@ -11,6 +11,7 @@ The functions know plain nodes and paths below the top-level key, nothing of rec
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from rxfero.core.change import Record
@@ -59,8 +60,7 @@ class Tree:
 
 def share(node: Any) -> Any:
     """Give a node to a reader: it never changes from now on."""
-    kind = type(node)
-    if kind is FrozenDict or kind is FrozenList:
+    if type(node) is FrozenDict or type(node) is FrozenList:
         node.shared = True
     return node
 
@@ -85,8 +85,7 @@ def settle(root: Any, path: Steps) -> tuple[Steps, bool]:
     """
     node, crossed, settled = root, False, path
     for depth, element in enumerate(path):
-        kind = type(node)
-        if kind is FrozenList:
+        if type(node) is FrozenList:
             at = _index(element, len(node))
             if at is None:
                 raise WrongType(_refusal(path[: depth + 1], len(node)))
@@ -94,7 +93,7 @@ def settle(root: Any, path: Steps) -> tuple[Steps, bool]:
             if at != element or type(element) is not int:
                 settled = (*settled[:depth], at, *settled[depth + 1 :])
             element = at
-        elif kind is not FrozenDict:
+        elif type(node) is not FrozenDict:
             break
         node = _child(node, element)
     return settled, crossed
@@ -147,24 +146,40 @@ def without(root: Any, path: Steps) -> Any:
         node = owned
     at = _place(node, path[-1])
     if type(node) is FrozenList:
-        list.__delitem__(node, cast("int", at))
+        _list_del(node, cast("int", at))
     else:
-        dict.__delitem__(node, at)
+        _dict_del(node, at)
     return top
 
 
-# --- one level
+def levels(value: Any) -> int:
+    """Give how many containers deep a value is; 0 for a scalar."""
+    deep, layer = 0, [value]
+    while layer := [node for node in layer if isinstance(node, FrozenDict | FrozenList)]:
+        deep += 1
+        layer = [child for node in layer for child in _children(node)]
+    return deep
+
+
+# --- one level; the plain containers' own methods, which the frozen ones refuse to readers
+
+_dict_set, _dict_del = dict[Any, Any].__setitem__, dict[Any, Any].__delitem__
+_list_set, _list_del = list[Any].__setitem__, list[Any].__delitem__
+_list_append = list[Any].append
+
+
+def _children(node: FrozenDict | FrozenList) -> Iterable[Any]:
+    return node.values() if isinstance(node, FrozenDict) else node
 
 
 def _own(node: Any, *, as_list: bool = False) -> Any:
     """Give the node if it may be changed in place, else what stands in for it."""
-    kind = type(node)
-    if kind is FrozenDict:
+    if type(node) is FrozenDict:
         if not node.shared:
             return node
         copy = FrozenDict(node)
         children = copy.values()
-    elif kind is FrozenList:
+    elif type(node) is FrozenList:
         if not node.shared:
             return node
         copy = FrozenList(node)
@@ -174,17 +189,15 @@ def _own(node: Any, *, as_list: bool = False) -> Any:
     else:
         return FrozenDict()
     for child in children:
-        kind = type(child)
-        if kind is FrozenDict or kind is FrozenList:
+        if type(child) is FrozenDict or type(child) is FrozenList:
             child.shared = True
     return copy
 
 
 def _child(node: Any, element: str | int) -> Any:
-    kind = type(node)
-    if kind is FrozenDict:
+    if type(node) is FrozenDict:
         return node.get(element, ABSENT)
-    if kind is FrozenList:
+    if type(node) is FrozenList:
         at = _index(element, len(node))
         return ABSENT if at is None or at == len(node) else node[at]
     return ABSENT
@@ -192,11 +205,11 @@ def _child(node: Any, element: str | int) -> Any:
 
 def _store(node: Any, at: str | int, value: Any) -> None:
     if type(node) is FrozenDict:
-        dict.__setitem__(cast("dict[Any, Any]", node), at, value)
+        _dict_set(node, at, value)
     elif at == len(node):
-        list.append(node, value)
+        _list_append(node, value)
     else:
-        list.__setitem__(node, cast("int", at), value)
+        _list_set(node, cast("int", at), value)
 
 
 def _place(node: Any, element: str | int) -> str | int:

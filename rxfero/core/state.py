@@ -83,9 +83,7 @@ class State:
         path, verb = record.path, record.verb
         if verb == "patch":
             for below, value in pairs_of(unpack(record.value)):
-                whole = (*path, *below)
-                if whole:
-                    self._put(whole, value, record)
+                self._put((*path, *below), value, record)
         elif not path:
             return  # a write to nothing
         elif verb == "remove":
@@ -228,8 +226,6 @@ class State:
         apart = True
         deep = max((len(w) for w, _ in writes), default=0) + container_bound(value) > DEPTH_MAX
         for whole, item in writes:
-            if not whole:
-                raise WrongType("a patch without a key names one in every path")
             apart = apart and not any(whole[:n] in done for n in range(1, len(whole)))
             done.add(whole)
             if deep and len(whole) + tree.levels(item) > DEPTH_MAX:
@@ -350,9 +346,12 @@ def _condition(expect: Any) -> tuple[str, Any]:
 
 def _check_depth(path: Steps, value: bytes) -> None:
     """Refuse what could be written but not be read and written again."""
-    if len(path) < 2 or len(path) + container_bound(value) <= DEPTH_MAX:
+    levels = len(path)
+    if levels < 2 or levels + len(value) <= DEPTH_MAX:
+        return
+    if levels + container_bound(value) <= DEPTH_MAX:
         return  # the bound costs a scan of memory, the exact depth an opening
-    if len(path) + tree.levels(unpack(value)) > DEPTH_MAX:
+    if levels + tree.levels(unpack(value)) > DEPTH_MAX:
         raise _too_deep(path)
 
 
@@ -362,6 +361,8 @@ def _too_deep(path: Steps) -> ValueRefused:
 
 def pairs_of(value: Any) -> list[tuple[Steps, Any]]:
     """Give the writes of a patch in their order, as (path below the patch's own, value).
+
+    No path is empty.
 
     Raises:
         WrongType: neither a map nor pairs of path and value.

@@ -185,7 +185,7 @@ class Limits(_Group):
     """Limits checked before anything is decoded."""
 
     records: int = _knob(65_536, 1, 1 << 30, "records in a frame")
-    nodes: int = _knob(1 << 18, 1 << 10, 1 << 30, "containers in a frame")
+    containers: int = _knob(1 << 18, 1 << 10, 1 << 30, "arrays and maps in a frame")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,14 @@ class Cluster:
         """Give the shard of a top-level key."""
         return shard_of(key, self.count, self.settings.hash)
 
+    def find(self, key: str | int) -> int:
+        """Give the shard that holds a key's value, also with a partition function."""
+        if self.settings.partition is not None:
+            known = self.index.get(key)
+            if known is not None:
+                return known
+        return shard_of(key, self.count, self.settings.hash)
+
     def owner_of(self, number: int) -> str | None:
         """Give who should own a shard: the one believed to serve it, else the ring's choice."""
         return self.ring.owners[number]

@@ -21,7 +21,7 @@ import re
 from struct import Struct
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from rxfero.core.value import container_bound, pack_body, unpack_body
+from rxfero.core.value import containers, pack_body, unpack_body
 from rxfero.errors import ProtocolError
 
 # Handshake and liveness, handled by the link itself.

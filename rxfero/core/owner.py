@@ -189,6 +189,8 @@ class Owner:
             return
         reply = None if served is None else served[1]
         log = shard.log
+        if at is None and (kept := log.find(dest.sid, seq)) is not None:
+            at = kept.number
         if at is not None and log.base < at <= log.end:
             record = log.records[at - log.base - 1]
             if record.kind == VOID:
@@ -465,6 +467,16 @@ class Owner:
         shelf[number] = None if status is None else (status, value)
         while len(shelf) > REMEMBERED:
             shelf.popitem(last=False)
+
+    def mark(self, shard: Shard, what: str) -> None:
+        """Log that something was done that is done once a cluster."""
+        stamp = self._cluster.clock.tick(self._cluster.wall_ms)
+        self._log(
+            shard,
+            Record(
+                shard.term, shard.log.end + 1, COUNT, "", 0, (), "mark", pack(what), stamp, None, 0
+            ),
+        )
 
     # --- time to live
 

@@ -87,6 +87,17 @@ class Call:
         self.deadline = 0.0
         self.target: str | None = None
 
+    public = False  # whether the program made it (the face's Guarantee did)
+
+    def settled(self) -> None:
+        """Called by the node when the outcome is known."""
+
+    def received(self) -> None:
+        """Called by the node when a server has received the request."""
+
+    def partial(self, value: bytes) -> None:
+        """Called by the node with each of several answers."""
+
     @property
     def size(self) -> int:
         """An estimate in bytes of what the request holds."""

@@ -1,0 +1,346 @@
+"""The cache: a service's replicated state as a read-only mapping, its writes and its events.
+
+Reads are local and show a prefix of each key's log; what they give is a snapshot that nobody
+changes. Writes go to the owner of their key, from any node. Events are Observables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rxfero.core.change import Change
+from rxfero.core.path import Path
+from rxfero.core.position import Offset
+from rxfero.core.requests import WRITES
+from rxfero.core.ring import Ring
+from rxfero.core.shard import OWNER
+from rxfero.core.value import pack
+from rxfero.errors import ConfigurationError, ValueRefused
+from rxfero.guarantee import Guarantee, Joint, Level, level_of
+from rxfero.operators.to_async_iter import to_async_iter
+from rxfero.partitions import Partitions
+from rxfero.peers import Peers, check_size
+from rxfero.since import changes_since
+
+if TYPE_CHECKING:
+    from reactivex import Observable
+    from reactivex.abc import DisposableBase
+
+    from rxfero.events import Hub
+    from rxfero.node import Node
+
+Key = str | int | tuple[str | int, ...] | Path
+NIL = b"\xc0"
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Any = _Unset()
+"""No condition: the default of `expect`."""
+
+
+class Cache(Mapping[str | int, Any]):
+    """One service on this node. Made by :func:`rxfero.fero`.
+
+    ``cache[key]`` is the value of a top-level key, ``cache.at("a.b")`` reads deeper. All writes
+    return a :class:`Guarantee` at once; awaiting it waits until the write is committed and, where
+    the owner knows another live server, held by that server too.
+    """
+
+    def __init__(self, node: Node, hub: Hub, stopping: Callable[[], Awaitable[None]]) -> None:
+        self._node, self._hub, self._stopping = node, hub, stopping
+        self._ack = level_of(node.options.ack)
+        self.peers = Peers(node)
+        self.partitions = Partitions(node, self.peers)
+
+    # --- reading
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self._node.service
+
+    @property
+    def ring(self) -> Ring:
+        """The hashring: which server owns which key."""
+        return self._node.replica.cluster.ring
+
+    def __getitem__(self, key: Key) -> Any:
+        if isinstance(key, tuple):
+            if len(key) != 1:
+                found = self.at(key, UNSET)
+                if found is UNSET:
+                    raise KeyError(key)
+                return found
+            key = key[0]
+        if type(key) is not str and type(key) is not int:
+            raise KeyError(key)
+        cluster = self._node.replica.cluster
+        return cluster.shards[cluster.find(key)].state.get(key)
+
+    def __iter__(self) -> Iterator[str | int]:
+        for shard in self._node.replica.cluster.shards:
+            if shard.state.parts:
+                yield from list(shard.state.parts)
+
+    def __len__(self) -> int:
+        return sum(len(s.state.parts) for s in self._node.replica.cluster.shards)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        except KeyError:
+            return False
+        return True
+
+    def at(self, path: Key, default: Any = None) -> Any:
+        """Give the value at a path: "a.b.c" or ("a", "b", 0); `default` when there is none.
+
+        Raises:
+            ValueRefused: not a path.
+        """
+        steps = Path.parse(path)
+        cluster = self._node.replica.cluster
+        return cluster.shards[cluster.find(steps[0])].state.at(steps, default)
+
+    # --- writing
+
+    def update(
+        self, key: Key, value: Any, *, expect: Any = UNSET, ttl: float | None = None,
+        ack: Level | None = None,
+    ) -> Guarantee:
+        """Set the value at a path.
+
+        Args:
+            key: Where, as deep as wanted; missing levels are made.
+            value: What.
+            expect: Only if this is there now: a value, the Offset of the key's last change, or
+                None for nothing.
+            ttl: Seconds after which the key is removed again.
+            ack: What awaiting waits for, if other than the cache's default.
+
+        Raises:
+            ValueRefused: the key or value cannot be stored.
+            Overloaded, Closed.
+        """
+        return self._write("update", Path.parse(key), pack(value), expect, ttl, ack)
+
+    def add(self, *args: Any, ttl: float | None = None, ack: Level | None = None) -> Guarantee:
+        """Add a value: ``add(key, value)`` at a path, ``add(value)`` under the next free integer.
+
+        The id is the guarantee's reply: ``await cache.add(value).on("reply")``. Ids are consecutive
+        integers, never given twice.
+        """
+        if len(args) == 2:
+            return self._write("add", Path.parse(args[0]), pack(args[1]), UNSET, ttl, ack)
+        if len(args) != 1:
+            raise TypeError(f"add() takes (value) or (key, value), not {len(args)} arguments")
+        return self._write("add", None, pack(args[0]), UNSET, ttl, ack)
+
+    def remove(self, key: Key, *, expect: Any = UNSET, ack: Level | None = None) -> Guarantee:
+        """Remove what is at a path. Awaiting raises KeyMissing when there is nothing."""
+        return self._write("remove", Path.parse(key), NIL, expect, None, ack)
+
+    def push(self, *args: Any, ack: Level | None = None) -> Guarantee:
+        """Append to a list: ``push(key, value)``; ``push(value)`` is ``add(value)``.
+
+        The owner resolves the index, so pushes of several writers keep all values.
+        """
+        if len(args) == 1:
+            return self.add(args[0], ack=ack)
+        if len(args) != 2:
+            raise TypeError(f"push() takes (value) or (key, value), not {len(args)} arguments")
+        return self._write("push", Path.parse(args[0]), pack(args[1]), UNSET, None, ack)
+
+    def patch(self, *args: Any, ack: Level | None = None) -> Guarantee | Joint:
+        """Set several values at once: ``patch(key, values)`` is one atomic record.
+
+        Args:
+            values: A dict of paths below the key and their values. Without a key, of top-level
+                keys: those may have several owners, so each is a record of its own, and the result
+                is a guarantee of all.
+        """
+        if len(args) == 2:
+            values = args[1]
+            self._check_patch(values)
+            return self._write("patch", Path.parse(args[0]), pack(values), UNSET, None, ack)
+        if len(args) != 1:
+            raise TypeError(f"patch() takes (values) or (key, values), not {len(args)} arguments")
+        self._check_patch(args[0])
+        packed = [(Path.parse(key), pack(value)) for key, value in args[0].items()]
+        return Joint([self._write("update", k, v, UNSET, None, ack) for k, v in packed])
+
+    def set(self, change: Change, *, ack: Level | None = None) -> Guarantee:
+        """Apply a change record: its type as the verb, its key and value."""
+        if not isinstance(change, Change):
+            raise ValueRefused("change", f"must be a Change, not {type(change).__name__}")
+        if change.type not in WRITES:
+            raise ValueRefused("change.type", f"{change.type!r} is none of {sorted(WRITES)}")
+        return self._write(change.type, change.key, change.packed, UNSET, None, ack)
+
+    def _check_patch(self, values: Any) -> None:
+        if not isinstance(values, Mapping) or not values:
+            raise ValueRefused("values", "a patch takes a dict of paths and values, not empty")
+
+    def _write(
+        self, verb: str, path: Path | None, packed: bytes, expect: Any, ttl: float | None,
+        ack: Level | None,
+    ) -> Guarantee:
+        node = self._node
+        if len(packed) > 4096:
+            check_size(node, packed)
+        level = self._ack if ack is None else level_of(ack)
+        condition = None if expect is UNSET else _condition(expect)
+        ttl_ms = 0
+        if ttl is not None:
+            if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < 1e9:
+                raise ConfigurationError("ttl", ttl, "must be seconds > 0")
+            ttl_ms = max(1, int(ttl * 1000))
+        guarantee = Guarantee(node, verb, path, packed, level, condition, ttl_ms)
+        node.submit(guarantee)
+        return guarantee
+
+    # --- events
+
+    def on(
+        self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now"
+    ) -> Observable[Any] | DisposableBase:
+        """Give an event as an Observable; with a callback, subscribe it and give the Disposable.
+
+        Args:
+            event: One of the names in `rxfero.events.EVENTS`, or "*" for (name, payload) of all.
+            callback: Called with each payload.
+            since: For "change" and "commit": "now"; "state" for the present state as changes and
+                then what follows, without gap or double; or an Offset to go on after it.
+
+        Raises:
+            UnknownEvent: no such event.
+            ConfigurationError: `since` is none of those.
+        """
+        if since == "now" and isinstance(since, str):
+            return self._hub.on(event, callback)
+        source = changes_since(self._node.replica, self._hub, event, since)
+        return source if callback is None else source.subscribe(callback)
+
+    def once(self, event: str) -> Awaitable[Any]:
+        """Give an awaitable of an event's next payload."""
+        return self._hub.once(event)
+
+    def off(self, event: str | None = None, callback: Callable[[Any], None] | None = None) -> None:
+        """End subscriptions: of a callback, of an event, or all."""
+        self._hub.off(event, callback)
+
+    def stream(
+        self, event: str = "change", *, maxsize: int = 1024, overflow: str = "block",
+        since: Any = "now",
+    ) -> AsyncIterator[Any]:
+        """Give an event as an async iterator with a bounded queue."""
+        source: Any = self.on(event, since=since)
+        return source.pipe(to_async_iter(maxsize, overflow))
+
+    # --- waiting
+
+    async def connected(self, n: int = 1, timeout: float | None = 30.0) -> None:
+        """Wait until at least n servers are connected and in sync.
+
+        Raises:
+            RequestTimeout: not within `timeout` seconds.
+        """
+        await self._node.until(
+            lambda: len(self.peers.lists.connected) >= n, f"connected({n})", timeout
+        )
+
+    async def stable(self, n: int, timeout: float | None = 30.0) -> None:
+        """Wait until n servers agree on the ring and every shard has the owner it says.
+
+        Raises:
+            RequestTimeout: not within `timeout` seconds.
+        """
+        await self._node.until(lambda: self._is_stable(n), f"stable({n})", timeout)
+
+    def _is_stable(self, n: int) -> bool:
+        replica = self._node.replica
+        ring = replica.cluster.ring
+        if len(ring.members) != n:
+            return False
+        me = replica.identity.name
+        for name in ring.members:
+            contact = replica.peering.names.get(name)
+            if name != me and contact is not None and contact.checksum != ring.checksum:
+                return False
+            if name != me and contact is None and not self._node.options.client:
+                return False
+        if self._node.options.client:
+            return bool(replica.cluster.servers)
+        return all(s.owner == o for s, o in zip(replica.cluster.shards, ring.owners, strict=True))
+
+    async def reached(self, offset: Offset, timeout: float | None = 30.0) -> None:
+        """Wait until this node's state includes an offset (read your writes, on any node).
+
+        Raises:
+            RequestTimeout: not within `timeout` seconds.
+        """
+        if not isinstance(offset, Offset):
+            raise ValueRefused("offset", f"must be an Offset, not {type(offset).__name__}")
+        shards = self._node.replica.cluster.shards
+        if not 0 <= offset.shard < len(shards):
+            raise ValueRefused("offset", f"there is no shard {offset.shard}")
+        log = shards[offset.shard].log
+        await self._node.until(
+            lambda: log.end >= offset.number and log.last_term >= offset.term,
+            f"reached({offset})", timeout,
+        )
+
+    # --- the whole
+
+    def stats(self) -> dict[str, Any]:
+        """Give figures of this node: counts, bytes and shares, as plain values."""
+        replica = self._node.replica
+        cluster = replica.cluster
+        return {
+            "service": self.name,
+            "name": replica.identity.name,
+            "role": replica.identity.role,
+            "address": f"{replica.identity.host}:{replica.identity.port}",
+            "keys": len(self),
+            "shards": sum(s.role == OWNER for s in cluster.shards),
+            "records": sum(len(s.log.records) for s in cluster.shards),
+            "log_bytes": sum(s.log.bytes for s in cluster.shards),
+            "commits": sum(s.log.end for s in cluster.shards),
+            "members": len(cluster.ring.members),
+            "ring": cluster.ring.checksum,
+            "servers": len(cluster.servers),
+            "clients": len(cluster.clients),
+            "pending": len(replica.requests.pending),
+            "pending_bytes": replica.requests.bytes,
+            "turns": self._node.turns,
+        }
+
+    async def destroy(self) -> None:
+        """Leave the cluster and end: every socket, task and timer. Idempotent."""
+        await self._stopping()
+
+    async def __aenter__(self) -> Cache:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.destroy()
+
+    def __repr__(self) -> str:
+        role = self._node.replica.identity.role
+        state = " destroyed" if self._node.closed else ""
+        return f"<Cache {self.name} {role} keys={len(self)} peers={len(self.peers)}{state}>"
+
+    __hash__ = object.__hash__
+
+
+def _condition(expect: Any) -> list[Any]:
+    if expect is None:
+        return ["absent"]
+    if isinstance(expect, Offset):
+        return ["number", expect.number]
+    return ["value", pack(expect)]

@@ -1,0 +1,1 @@
+"""Discovery: where to look for the servers of a service."""

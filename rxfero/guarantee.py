@@ -1,0 +1,346 @@
+"""The guarantee: what a write or message came to, at the level its caller asks for.
+
+Awaiting a guarantee waits for the default durability and gives the :class:`Offset` of a write, or
+the reply to a message. Each stage (`ack`, `commit`, `reply`, `replicated(n)`) is an Observable that
+can also be awaited. A guarantee that nobody looks at costs nothing more than its request; if it
+fails, the failure goes to ``cache.on("error")``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Literal
+
+import reactivex
+from reactivex import Observable
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import Disposable
+
+from rxfero.core import requests as status
+from rxfero.core.position import Offset
+from rxfero.core.requests import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
+from rxfero.core.value import unpack
+from rxfero.errors import (
+    Closed, CompareFailed, ConfigurationError, KeyMissing, MethodNotAllowed, NotReplicated, Refused,
+    RemoteError, RequestTimeout, RxferoError, Uncertain, UnknownEvent, WrongType,
+)
+
+if TYPE_CHECKING:
+    from rxfero.node import Node
+
+Level = int | Literal["auto", "commit", "majority", "all"]
+STAGES = ("ack", "commit", "reply", "replicated")
+_LEVELS = {"auto": AUTO, "commit": COMMIT, "majority": MAJORITY, "all": ALL}
+
+
+def level_of(level: Any) -> int:
+    """Read a level of durability.
+
+    Raises:
+        ConfigurationError: neither n >= 0 nor "auto", "commit", "majority", "all".
+    """
+    if type(level) is int and level >= 0:
+        return level
+    if isinstance(level, str) and level in _LEVELS:
+        return _LEVELS[level]
+    raise ConfigurationError("ack", level, "must be n >= 0, 'commit', 'majority', 'all' or 'auto'")
+
+
+class Guarantee(Call):
+    """The promise of one request.
+
+    ``await g`` gives the offset of a write, or the reply to a message. ``g.on("ack")``,
+    ``g.on("commit")``, ``g.on("reply")`` and ``g.replicated(n)`` are Observables that can be
+    awaited. Cancelling an await leaves the request on its way.
+
+    Raises (when awaited):
+        Refused, CompareFailed, KeyMissing, WrongType, MethodNotAllowed: the owner said no.
+        RemoteError: the service's handler raised.
+        RequestTimeout, Uncertain, NotReplicated, Closed: it may have happened.
+    """
+
+    __slots__ = ("_asked", "_node", "_partials", "_seconds", "_turn", "_watchers")
+
+    public = True
+
+    def __init__(
+        self, node: Node, verb: str, path: Any, value: bytes, level: int, expect: Any = None,
+        ttl_ms: int = 0,
+    ) -> None:
+        super().__init__(verb, path, value, level, expect, ttl_ms)
+        self._node = node
+        self._turn = node.turns
+        self._asked = False
+        self._seconds = 0.0
+        self._partials: list[Any] | None = None
+        self._watchers: list[tuple[str, Callable[[Any], None], Callable[[Exception], None]]] = []
+
+    # --- asking
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        self._asked = True
+        return self._future("").__await__()
+
+    def on(self, stage: str) -> Stage:
+        """Give a stage: "ack" (a server has it), "commit" (it is in the log), "reply"."""
+        if stage not in ("ack", "commit", "reply"):
+            raise UnknownEvent(str(stage), ("ack", "commit", "reply"))
+        if stage == "commit" and not self._asked and self._unsent and self.level == AUTO:
+            self.level = COMMIT
+        return Stage(self, stage)
+
+    def replicated(self, servers: int | Literal["majority", "all"]) -> Stage:
+        """Give the stage at which so many other servers hold the write too."""
+        level = level_of(servers)
+        if level in (COMMIT, AUTO):
+            raise ConfigurationError("replicated", servers, "must be n >= 1, 'majority' or 'all'")
+        self._asked = True
+        if self._unsent:
+            self.level = level
+        elif level != self.level or self.status == status.NOT_REPLICATED:
+            self._node.replica.requests.again(self, level, self._node.now)
+            self._node.mark()
+        return Stage(self, "replicated")
+
+    def timeout(self, seconds: float) -> Guarantee:
+        """End it with RequestTimeout when no answer came within `seconds`; gives itself."""
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+            raise ConfigurationError("timeout", seconds, "must be seconds > 0")
+        self._seconds = seconds
+        if not self.done:
+            self.deadline = self._node.now + seconds
+            self._node.replica.requests.sooner(self)
+            self._node.mark()
+        return self
+
+    @property
+    def answer(self) -> Any:
+        """The reply of a settled request: the id of an `add`, a handler's answer; else None."""
+        if self._partials is not None:
+            return self._partials[-1]
+        if self.verb == "add" and self.path and self.result is None:
+            return self.path[0]
+        return None if self.result is None else unpack(self.result)
+
+    @property
+    def _unsent(self) -> bool:
+        return not self.done and self._turn == self._node.turns
+
+    # --- watching
+
+    def watch(
+        self, stage: str, done: Callable[[Any], None], failed: Callable[[Exception], None]
+    ) -> Callable[[], None]:
+        """Be told of a stage; gives the function that ends it."""
+        entry = (stage, done, failed)
+        if self.done or (stage == "ack" and self.acked):
+            self._tell(entry)
+            return _nothing
+        self.watched = True
+        self._watchers.append(entry)
+        if stage == "ack":
+            self._node.replica.router.want_acks = True
+
+        def stop() -> None:
+            if entry in self._watchers:
+                self._watchers.remove(entry)
+                if stage == "reply" and not self._watchers and not self.done and not self.seq:
+                    self._node.replica.router.cancel(self)
+                    self._node.mark()
+
+        return stop
+
+    def _future(self, stage: str) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._node.loop.create_future()
+
+        def done(value: Any) -> None:
+            if not future.done():
+                future.set_result(value)
+
+        def failed(error: Exception) -> None:
+            if not future.done():
+                future.set_exception(error)
+
+        entry = (stage, done, failed)
+        if self.done or (stage == "ack" and self.acked):
+            self._tell(entry)
+        else:
+            self.watched = True
+            self._watchers.append(entry)
+            if stage == "ack":
+                self._node.replica.router.want_acks = True
+        return future
+
+    def _tell(
+        self, entry: tuple[str, Callable[[Any], None], Callable[[Exception], None]]
+    ) -> None:
+        stage, done, failed = entry
+        if stage == "ack" and self.acked:
+            done(self.number)
+            return
+        error = self.error
+        if error is not None and not (stage == "commit" and isinstance(error, NotReplicated)):
+            failed(error)
+        elif stage == "reply":
+            if self._partials is None:
+                done(self.answer if self.answer is not None else self.offset)
+            else:
+                done(_END)
+        elif stage == "ack":
+            done(self.number)
+        elif stage != "" and self.verb in WRITES and self.seq:
+            done(self.offset)
+        else:
+            done(self._outcome())
+
+    def _outcome(self) -> Any:
+        return self.offset if self.seq else self.answer
+
+    # --- told by the node
+
+    def settled(self) -> None:
+        if not self._watchers:
+            error = self.error
+            if error is not None and not isinstance(error, Closed):
+                self._node.fail(error, "request", context=f"{self.verb} {self.path}", change=self)
+            return
+        watchers, self._watchers = self._watchers, []
+        for entry in watchers:
+            self._tell(entry)
+
+    def received(self) -> None:
+        for entry in [e for e in self._watchers if e[0] == "ack"]:
+            self._watchers.remove(entry)
+            self._tell(entry)
+
+    def partial(self, value: bytes) -> None:
+        if self._partials is None:
+            self._partials = []
+        item = unpack(value)
+        self._partials[:] = [item]
+        for stage, done, _ in list(self._watchers):
+            if stage == "reply":
+                done(item)
+
+    @property
+    def error(self) -> RxferoError | None:
+        """Why a settled request failed; None when it did not (or is not settled)."""
+        code = self.status
+        if not self.done or code == status.OK:
+            if self.done and self.seq and self.offset is None:
+                return Refused(f"the handler answered {self.answer!r} without applying the write")
+            return None
+        what = f"{self.verb} {self.path if self.path is not None else ''}".strip()
+        if code == status.TIMEOUT:
+            node = self._node
+            seconds = self._seconds or node.replica.requests.timeout_s
+            servers = len(node.replica.cluster.servers) if node.options.client else None
+            return RequestTimeout(what, seconds, servers)
+        if code == status.CLOSED:
+            return Closed(self._node.service)
+        if code == status.LOST:
+            return Uncertain(f"{what}: the session ended before an answer; it may have happened")
+        detail = None if self.result is None else unpack(self.result)
+        if code == status.NOT_REPLICATED:
+            wanted, got = detail
+            return NotReplicated(wanted, got, self.offset)
+        return _refused(code, what, detail, self.path)
+
+    def __repr__(self) -> str:
+        if not self.done:
+            state = "acked" if self.acked else "pending"
+        else:
+            state = repr(self.error) if self.error else f"done {self._outcome()!r}"
+        return f"<Guarantee {self.verb} {self.path!r} {state}>"
+
+
+def _refused(code: int, what: str, detail: Any, path: Any) -> RxferoError:
+    if code == status.COMPARE:
+        return CompareFailed(*detail)
+    if code == status.MISSING:
+        return KeyMissing(path)
+    if code == status.WRONG:
+        return WrongType(str(detail))
+    if code == status.NOT_ALLOWED:
+        return MethodNotAllowed(str(detail))
+    if code == status.FAILED:
+        return RemoteError(*detail)
+    return Refused(f"{what}: {detail}" if detail is not None else f"{what} was refused")
+
+
+_END: Any = object()
+
+
+def _nothing() -> None:
+    """End a watch that has ended already."""
+
+
+class Stage(Observable[Any]):
+    """One stage of a guarantee: an Observable of its outcome, and an awaitable of the last."""
+
+    def __init__(self, guarantee: Guarantee, stage: str) -> None:
+        super().__init__(self._subscribed)
+        self._guarantee, self._stage = guarantee, stage
+
+    def _subscribed(
+        self, observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+    ) -> DisposableBase:
+        del scheduler
+        guarantee, stage = self._guarantee, self._stage
+
+        def done(value: Any) -> None:
+            if value is not _END:
+                observer.on_next(value)
+            if value is _END or guarantee.done or stage == "ack":
+                observer.on_completed()
+
+        return Disposable(guarantee.watch(stage, done, observer.on_error))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._last().__await__()
+
+    async def _last(self) -> Any:
+        guarantee, stage = self._guarantee, self._stage
+        while True:
+            value = await guarantee._future(stage)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            if stage != "reply" or guarantee.done or value is _END:
+                return guarantee.answer if value is _END else value
+
+    def timeout_after(self, seconds: float) -> Stage:
+        """As :meth:`Guarantee.timeout`, for a stage; gives itself."""
+        self._guarantee.timeout(seconds)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Stage {self._stage} of {self._guarantee!r}>"
+
+
+class Joint:
+    """Several guarantees as one: done when all are. Gives the list of their outcomes."""
+
+    def __init__(self, parts: list[Guarantee]) -> None:
+        self.parts = parts
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        return self._all().__await__()
+
+    async def _all(self) -> list[Any]:
+        return [await part for part in self.parts]
+
+    def on(self, stage: str) -> Observable[Any]:
+        """Give the stage of all parts, merged."""
+        return reactivex.merge(*[part.on(stage) for part in self.parts])
+
+    def replicated(self, servers: int | Literal["majority", "all"]) -> Observable[Any]:
+        """Give the stage of all parts, merged."""
+        return reactivex.merge(*[part.replicated(servers) for part in self.parts])
+
+    def timeout(self, seconds: float) -> Joint:
+        """End each part that has no answer within `seconds`."""
+        for part in self.parts:
+            part.timeout(seconds)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<Joint of {len(self.parts)} guarantees>"

@@ -1,0 +1,418 @@
+"""The node: one replica and its edges, driven a turn at a time.
+
+Whatever happens (bytes came, the program asked, time passed) goes into the replica at once and
+marks the node; the turn that follows drains :meth:`Replica.ready` and carries it out: frames to the
+transport first, the program's events after. So a write inside an observer starts the next turn,
+and every observer sees the order of the log (STYLE 5). One timer serves all deadlines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rxfero.core.change import DATA, LOST, Change, Record
+from rxfero.core.cluster import Settings
+from rxfero.core.link import Identity
+from rxfero.core.owner import Inbound
+from rxfero.core.peering import Address, Contact
+from rxfero.core.replica import Ready, Replica
+from rxfero.core.requests import Call
+from rxfero.discovery.hosts import parse_hosts
+from rxfero.discovery.scan import candidates
+from rxfero.errors import Closed, LostWrites, Overloaded, ProtocolError, RequestTimeout
+from rxfero.events import Failure, Hub
+from rxfero.options import Options
+from rxfero.transport import Transport
+
+log = logging.getLogger("rxfero")
+
+SCAN_S = 2.0  # longest a first round of discovery may take
+RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds while nobody is connected
+
+
+class Node:
+    """One server or client of a service, on the running loop.
+
+    Args:
+        service: The service's name.
+        options: Checked options.
+        hub: The events to feed.
+        handled: Whether requests go to a handler.
+    """
+
+    def __init__(self, service: str, options: Options, hub: Hub, *, handled: bool) -> None:
+        self.service, self.options, self.hub = service, options, hub
+        self.loop = asyncio.get_running_loop()
+        self.turns = 0
+        self.closed = False
+        self.on_request: Callable[[Inbound], None] | None = None
+        self.peer_of: Callable[[Contact], Any] = lambda contact: contact
+        self._rng = random.Random()
+        self._handled = handled
+        self._marked = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._finder: asyncio.Task[None] | None = None
+        constants = options.constants
+        self.transport = Transport(
+            self.loop, frame_max=constants.outbox.frag, high_water=int(constants.credit.log),
+            on_open=self._on_open, on_frames=self._on_frames, on_close=self._on_close,
+            on_paused=self._on_paused,
+        )
+        self.replica: Replica
+
+    # --- life
+
+    async def start(self) -> None:
+        """Listen (a server), look for others, and be of use.
+
+        Raises:
+            AddressInUse: no port of the range is free.
+        """
+        options = self.options
+        host, port = "", 0
+        if not options.client:
+            plain = next((h for h in options.hosts if isinstance(h, str) and _bare(h)), "127.0.0.1")
+            host, port = await self.transport.listen(plain, options.ports)
+        wall = time.time()
+        boot = (int(wall * 1000) << 22) | self._rng.getrandbits(22)
+        name = options.name or f"{self._rng.getrandbits(48):012x}"
+        constants = options.constants
+        digest = f"{constants.shards}/{constants.dht.vnodes}/{_named(options.hash)}"
+        identity = Identity(
+            options.cluster, self.service, name, boot, "client" if options.client else "server",
+            options.group, host, port, digest,
+        )
+        settings = Settings(
+            name, boot, bool(options.client), constants, self._rng, options.hash,
+            options.partition, self._handled,
+        )
+        self.replica = Replica(
+            settings, identity, self.now, wall, secret=options.secret,
+            restores=options.restore is not None,
+        )
+        self._arm()
+        self._finder = self.loop.create_task(self._find())
+        try:
+            await self._finder_first()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _finder_first(self) -> None:
+        if self.options.client:
+            await self._until(lambda: self._of_use or self.replica.discovered, None)
+            if self.replica.cluster.servers or self.replica.probing:
+                await self._until(lambda: self._of_use, SCAN_S)
+        else:
+            await self._until(lambda: self._of_use, None)
+
+    @property
+    def _of_use(self) -> bool:
+        replica = self.replica
+        if self.options.client:
+            return bool(replica.follower.synced)
+        me = replica.members.me
+        return me is not None and me.state != 0 and not replica.succession.rounds
+
+    async def stop(self) -> None:
+        """Leave, close everything, end what is pending. Idempotent."""
+        if self.closed:
+            return
+        if hasattr(self, "replica") and not self.options.client:
+            self.replica.leave(self.now)
+            self.mark()
+            await self._until(lambda: self.replica.left, None)
+        self.closed = True
+        if self._finder is not None:
+            self._finder.cancel()
+            await asyncio.gather(self._finder, return_exceptions=True)
+        if hasattr(self, "replica"):
+            self.replica.goodbye(self.now)
+            self._carry_out(self.replica.ready(self.now))
+        await self.transport.aclose()
+        if self._timer is not None:
+            self._timer.cancel()
+        if hasattr(self, "replica"):
+            for call in self.replica.requests.close():
+                self._settle(call)
+        for _, future in self._conditions:
+            if not future.done():
+                future.set_exception(Closed(self.service))
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return time.monotonic()
+
+    # --- what the program asks
+
+    def submit(self, call: Call) -> None:
+        """Take a request; it leaves with the turn.
+
+        Raises:
+            Closed: the node has been stopped.
+            Overloaded: too much is waiting already.
+        """
+        if self.closed:
+            raise Closed(self.service)
+        replica = self.replica
+        limit = int(self.options.constants.requests.pending)
+        if replica.requests.bytes > limit:
+            raise Overloaded(replica.requests.bytes, limit)
+        replica.submit(call, self.now)
+        if not self._marked:
+            self.mark()
+
+    def mark(self) -> None:
+        """Ask for a turn."""
+        if not self._marked:
+            self._marked = True
+            self.loop.call_soon(self._turn)
+
+    async def until(
+        self, predicate: Callable[[], bool], what: str, timeout_s: float | None
+    ) -> None:
+        """Wait until something holds; looked at after every turn.
+
+        Raises:
+            RequestTimeout: it did not hold in time.
+            Closed: the node was stopped.
+        """
+        if self.closed:
+            raise Closed(self.service)
+        if not await self._until(predicate, timeout_s):
+            servers = len(self.replica.cluster.servers)
+            raise RequestTimeout(what, timeout_s or 0.0, servers if self.options.client else None)
+
+    async def _until(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+        if predicate():
+            return True
+        future: asyncio.Future[None] = self.loop.create_future()
+        entry = (predicate, future)
+        self._conditions.append(entry)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await future
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            if entry in self._conditions:
+                self._conditions.remove(entry)
+
+    # --- edges
+
+    def _on_open(self, link_id: int, dialed: tuple[str, int] | None) -> None:
+        self.replica.opened(link_id, None if dialed is None else Address(*dialed), self.now)
+        self.mark()
+
+    def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
+        replica, now = self.replica, self.now
+        link = replica.links.get(link_id)
+        was = None if link is None else link.state
+        try:
+            for kind, flags, body in frames:
+                replica.receive(link_id, kind, flags, body, now)
+        except ProtocolError as error:
+            peer = None if link is None or link.peer is None else link.peer.name
+            self.fail(error, "frame", peer=peer)
+            self.mark()
+            raise
+        if link is not None and was != "open" and link.state == "open":
+            self.transport.opened(link_id)
+        self.mark()
+
+    def _on_close(self, link_id: int, reason: str) -> None:
+        self.replica.closed(link_id, reason, self.now)
+        self.mark()
+
+    def _on_paused(self, link_id: int, paused: bool) -> None:
+        self.replica.paused(link_id, paused, self.now)
+        self.mark()
+
+    # --- the turn
+
+    def _turn(self) -> None:
+        self._marked = False
+        if self.closed:
+            return
+        self.turns += 1
+        now = self.now
+        replica = self.replica
+        if now >= replica.deadline:
+            replica.wake(now)
+        self._flags()
+        ready = replica.ready(now)
+        self._carry_out(ready)
+        if self._program(ready):
+            self.mark()
+        if self._conditions:
+            for predicate, future in list(self._conditions):
+                if not future.done() and predicate():
+                    future.set_result(None)
+        self._arm()
+
+    def _flags(self) -> None:
+        router, hub = self.replica.router, self.hub
+        router.want_proxy = hub.observed("proxy")
+
+    def _arm(self) -> None:
+        deadline = self.replica.deadline
+        timer = self._timer
+        if timer is not None:
+            if not timer.cancelled() and timer.when() <= self.loop.time() + max(
+                0.0, deadline - self.now
+            ) and timer.when() > self.loop.time():
+                return
+            timer.cancel()
+        self._timer = self.loop.call_later(max(0.0, deadline - self.now), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.mark()
+
+    def _carry_out(self, ready: Ready) -> None:
+        """Do what the replica wants done in the world."""
+        transport = self.transport
+        if ready.frames:
+            by_link: dict[int, list[bytes]] = {}
+            for link_id, data in ready.frames:
+                by_link.setdefault(link_id, []).append(data)
+            for link_id, chunks in by_link.items():
+                transport.send(link_id, chunks)
+        for link_id, reason in ready.closes:
+            transport.close(link_id, reason)
+        timeout_s = self.options.constants.connections.timeout / 1000
+        for contact, address in ready.dials:
+            link_id = transport.dial(address.host, address.port, timeout_s)
+            self.replica.peering.dialing(contact, link_id)
+
+    def _program(self, ready: Ready) -> bool:
+        """Tell the program; give whether another turn is needed for what it caused."""
+        hub = self.hub
+        busy = bool(ready.frames or ready.requests or ready.settled)
+        if ready.changes:
+            self._changes(ready.changes)
+        for status, contact in ready.news:
+            if hub.observed("status") or hub.observed(status):
+                peer = self.peer_of(contact)
+                hub.emit("status", peer)
+                hub.emit(status, peer)
+        for event, payload in ready.notices:
+            self._notice(event, payload)
+        for call in ready.acked:
+            call.received()
+        for call, value in ready.partials:
+            call.partial(value)
+        if ready.settled:
+            for call in ready.settled:
+                self._settle(call)
+            if hub.observed("reply"):
+                hub.emit_all("reply", [c for c in ready.settled if c.public])
+        if ready.requests and self.on_request is not None:
+            for inbound in ready.requests:
+                self.on_request(inbound)
+        return busy
+
+    def _settle(self, call: Call) -> None:
+        try:
+            call.settled()
+        except Exception as error:  # noqa: BLE001  (a waiter's fault must not end the node)
+            self.fail(error, "reply")
+
+    def _changes(self, batch: list[tuple[int, Record]]) -> None:
+        hub = self.hub
+        commits, changes = hub.observed("commit"), hub.observed("change")
+        if not (commits or changes):
+            return
+        views = [Change.of(number, record) for number, record in batch if record.kind == DATA]
+        if not views:
+            return
+        if commits:
+            hub.emit_all("commit", views)
+        if changes:
+            hub.emit_all("change", views)
+
+    def _notice(self, event: str, payload: Any) -> None:
+        hub = self.hub
+        if event == "conflict":
+            number, record = payload
+            if hub.observed("conflict"):
+                hub.emit("conflict", Change.of(number, record))
+        elif event == "rollback":
+            number, records = payload
+            if hub.observed("rollback"):
+                views = [Change.of(number, r) for r in records if r.kind in (DATA, LOST)]
+                hub.emit("rollback", views)
+        elif event == "lost_writes":
+            self.fail(LostWrites(*payload), "retain")
+        elif event == "refused":
+            _, reason = payload
+            log.info("%s: a connection was refused: %s", self.service, reason)
+            self.fail(ProtocolError(f"a connection was refused: {reason}"), "handshake")
+        elif event != "client" and hub.observed(event):
+            hub.emit(event, payload)
+
+    def fail(
+        self, error: Exception, event: str, *, context: str = "", peer: str | None = None,
+        change: Any = None,
+    ) -> None:
+        """Tell of an error that has no caller to raise to."""
+        self.hub.emit("error", Failure(error, event, context, peer, change))
+
+    # --- looking for others
+
+    async def _find(self) -> None:
+        """Probe every address of the options; again while nobody is connected."""
+        wait = RESCAN_S
+        while True:
+            replica = self.replica
+            connected = bool(replica.cluster.servers)
+            if not connected or not self.options.client:
+                await self._scan()
+            replica.discovered = True
+            self.mark()
+            if connected:
+                wait = min(RESCAN_S_MAX, wait * 2)
+            elif self.options.client:
+                wait = RESCAN_S
+            else:
+                wait = min(2.0, wait * 2)
+            await asyncio.sleep(wait)
+
+    async def _scan(self) -> None:
+        replica = self.replica
+        me = (replica.identity.host, replica.identity.port)
+        places = parse_hosts(self.options.hosts, self.options.ports)
+        known = {c.address for c in replica.peering.servers.values()}
+        linked: list[int] = []
+        for host, port in candidates(places, me, self._rng):
+            if (host, port) in known:
+                continue
+            link_id = self.transport.dial(
+                host, port, self.options.constants.connections.timeout / 1000
+            )
+            replica.probe(link_id)
+            linked.append(link_id)
+        if linked:
+            await self._until(lambda: not replica.probing, SCAN_S)
+
+    def __repr__(self) -> str:
+        replica = getattr(self, "replica", None)
+        return f"<Node {self.service} {replica!r}>"
+
+
+def _bare(host: str) -> bool:
+    return host.count(":") != 1 and not host.startswith("[")
+
+
+def _named(custom: Callable[[bytes], int] | None) -> str:
+    return "mmh3" if custom is None else getattr(custom, "__qualname__", "custom")
+
+

@@ -1,0 +1,1 @@
+"""The operators: what rxfero adds to RxPY's, one verb a module."""

@@ -1,0 +1,145 @@
+"""The options: what a user may ask of a node, checked at the call.
+
+Every option is checked before anything starts; what does not fit raises ConfigurationError with the
+option, the value and what would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rxfero.constants import Constants
+from rxfero.discovery.hosts import parse_hosts
+from rxfero.errors import ConfigurationError, nearest
+
+Ports = tuple[int, int] | int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that `fero()` takes beside the service's name and its handler.
+
+    Attributes:
+        client: False for a server; True, or a group's name, for a client.
+        hosts: Where to look for servers: names, addresses, or "host:port". A server listens on the
+            first host that is a bare one.
+        ports: (first, last), a port, or None for any free port. Servers listen on the first free
+            one; all are scanned on all hosts.
+        multicast: False (this release finds servers by hosts and ports).
+        hash: bytes -> uint32, for the ring and the shards; the same on every node.
+        partition: Change -> hashable id of its top-level partition.
+        restore: Async function run once a cluster by the first server; gives a mapping to commit.
+        storage: None in this release.
+        quorum: None in this release: the available mode.
+        security: None, or {"secret": text}, the same on every node.
+        constants: :class:`Constants`, or a nested dict of those to change.
+        name: This node's name; random if not given. Unique among live nodes.
+        cluster: The cluster's name, for nodes that share hosts and ports but not data.
+        ack: What awaiting a write waits for: "auto" (one more server where there is one),
+            "commit", a number of servers, "majority" or "all".
+    """
+
+    client: bool | str = False
+    hosts: tuple[Any, ...] = ("127.0.0.1",)
+    ports: Ports = None
+    multicast: bool = False
+    hash: Callable[[bytes], int] | None = None
+    partition: Callable[[Any], Any] | None = None
+    restore: Callable[..., Any] | None = None
+    storage: None = None
+    quorum: None = None
+    security: Mapping[str, str] | None = None
+    constants: Constants = field(default_factory=Constants)
+    name: str | None = None
+    cluster: str = "rxfero"
+    ack: str | int = "auto"
+
+    @property
+    def secret(self) -> str | None:
+        """The cluster's shared secret."""
+        return None if self.security is None else self.security["secret"]
+
+    @property
+    def group(self) -> str | None:
+        """The client's group."""
+        return self.client if isinstance(self.client, str) else None
+
+
+def read_options(given: Mapping[str, Any]) -> Options:
+    """Check options as they were given.
+
+    Raises:
+        ConfigurationError: an unknown option, a wrong type, a value out of range.
+    """
+    known = {f.name for f in fields(Options)}
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigurationError(name, value, f"no such option; {nearest(name, known)}")
+    made: dict[str, Any] = dict(given)
+    made["constants"] = Constants.of(given.get("constants"))
+    _client(made)
+    made["ports"] = _ports(made.get("ports"))
+    hosts = made.get("hosts", ("127.0.0.1",))
+    if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+        raise ConfigurationError("hosts", hosts, "must be a list of hosts, as ['127.0.0.1']")
+    made["hosts"] = tuple(hosts)
+    if not made["hosts"]:
+        raise ConfigurationError("hosts", hosts, "must name at least one host")
+    parse_hosts(made["hosts"], made["ports"])
+    for name in ("hash", "partition", "restore"):
+        value = made.get(name)
+        if value is not None and not callable(value):
+            raise ConfigurationError(name, value, "must be a function")
+    _later(made)
+    _security(made)
+    for name in ("name", "cluster"):
+        value = made.get(name)
+        if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 64):
+            raise ConfigurationError(name, value, "must be text of 1 to 64 characters")
+    ack = made.get("ack", "auto")
+    if not (ack in ("auto", "commit", "majority", "all") or (type(ack) is int and ack >= 0)):
+        raise ConfigurationError("ack", ack, "must be 'auto', 'commit', 'majority', 'all' or n >= 0")
+    return Options(**made)
+
+
+def _client(made: dict[str, Any]) -> None:
+    client = made.get("client", False)
+    if type(client) is not bool and not (type(client) is str and 0 < len(client) <= 64):
+        raise ConfigurationError("client", client, "must be False, True or the name of a group")
+
+
+def _ports(ports: Any) -> Ports:
+    if ports is None:
+        return None
+    if type(ports) is int:
+        if 0 < ports < 65_536:
+            return (ports, ports)
+    elif isinstance(ports, tuple | list) and 1 <= len(ports) <= 2:
+        first, last = ports[0], ports[-1]
+        if type(first) is int and type(last) is int and 0 < first <= last < 65_536:
+            return (first, last)
+    raise ConfigurationError("ports", ports, "must be (first, last) or a port in 1..65535, or None")
+
+
+def _later(made: dict[str, Any]) -> None:
+    if made.get("multicast", False) is not False:
+        raise ConfigurationError(
+            "multicast", made["multicast"], "not in this release: give hosts and ports"
+        )
+    if made.get("storage") is not None:
+        raise ConfigurationError("storage", made["storage"], "not in this release: use restore=")
+    if made.get("quorum") is not None:
+        raise ConfigurationError("quorum", made["quorum"], "not in this release")
+
+
+def _security(made: dict[str, Any]) -> None:
+    security = made.get("security")
+    if security is None:
+        return
+    hint = "must be {'secret': text of at least 8 characters}"
+    if not isinstance(security, Mapping) or set(security) != {"secret"}:
+        raise ConfigurationError("security", security, hint)
+    if not isinstance(security["secret"], str) or len(security["secret"]) < 8:
+        raise ConfigurationError("security", "(not shown)", hint)

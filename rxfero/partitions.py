@@ -1,0 +1,100 @@
+"""The partitions: each top-level key's own view of the log it lives in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from rxfero.core.change import DATA, Change, Record
+from rxfero.core.path import Path
+from rxfero.core.position import Offset
+
+if TYPE_CHECKING:
+    from rxfero.node import Node
+    from rxfero.peers import Peer, Peers
+
+
+class Partition:
+    """The retained changes of one top-level key, oldest first."""
+
+    __slots__ = ("_key", "_partitions")
+
+    def __init__(self, partitions: Partitions, key: str | int) -> None:
+        self._partitions, self._key = partitions, key
+
+    def _records(self) -> list[Record]:
+        shard = self._partitions.shard(self._key)
+        key = self._key
+        return [
+            r for r in shard.log.records if r.kind == DATA and r.path and r.path[0] == key
+        ]
+
+    def __len__(self) -> int:
+        return len(self._records())
+
+    def __iter__(self) -> Iterator[Change]:
+        number = self._partitions.shard(self._key).id
+        return (Change.of(number, record) for record in self._records())
+
+    @property
+    def head(self) -> Offset | None:
+        """The offset of the newest retained change; None without one."""
+        records = self._records()
+        if not records:
+            return None
+        last = records[-1]
+        return Offset(self._partitions.shard(self._key).id, last.term, last.number)
+
+    @property
+    def owner(self) -> Peer | None:
+        """The server that owns the key."""
+        return self._partitions.peers.owner((self._key,))
+
+    def __repr__(self) -> str:
+        return f"<Partition {self._key!r} changes={len(self)} head={self.head}>"
+
+
+class Partitions(Mapping[str | int, Partition]):
+    """The partitions of a cache, by top-level key. Read-only."""
+
+    def __init__(self, node: Node, peers: Peers) -> None:
+        self._node = node
+        self.peers = peers
+
+    def shard(self, key: str | int):  # noqa: ANN201  (an internal type)
+        """Give the shard of a key."""
+        cluster = self._node.replica.cluster
+        return cluster.shards[cluster.find(key)]
+
+    def __getitem__(self, key: str | int | tuple[str | int, ...]) -> Partition:
+        """Give the partition of a key, whether it has changes or not (then it is empty)."""
+        path = key if isinstance(key, tuple) else (key,)
+        return Partition(self, Path.parse(path)[0])
+
+    def __iter__(self) -> Iterator[str | int]:
+        seen: set[str | int] = set()
+        for shard in self._node.replica.cluster.shards:
+            for record in list(shard.log.records):
+                if record.kind == DATA and record.path and record.path[0] not in seen:
+                    seen.add(record.path[0])
+                    yield record.path[0]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str | int):
+            return False
+        shard = self.shard(key)
+        return any(r.kind == DATA and r.path and r.path[0] == key for r in shard.log.records)
+
+    def heads(self) -> dict[int, Offset]:
+        """Give the offset of the newest record of every shard that has one."""
+        return {
+            s.id: Offset(s.id, s.log.last_term, s.log.end)
+            for s in self._node.replica.cluster.shards
+            if s.log.end
+        }
+
+    def __repr__(self) -> str:
+        return f"<Partitions keys={len(self)}>"

@@ -1,0 +1,225 @@
+"""The service: `fero()`, the door to everything, and what belongs beside it.
+
+``await fero("users")`` gives a ready :class:`Cache`; ``async with fero("users") as users`` also
+destroys it at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+from rxfero.cache import Cache
+from rxfero.core.cluster import COUNTER
+from rxfero.errors import ConfigurationError
+from rxfero.events import Hub
+from rxfero.handler import Handling, takes_cache
+from rxfero.node import Node
+from rxfero.options import Options, read_options
+
+T = TypeVar("T")
+
+RESTORED = "restored"
+
+
+class Service:
+    """A service about to start: awaitable, and an async context manager."""
+
+    def __init__(self, name: str, handler: Any, options: Options) -> None:
+        self._name, self._handler, self._options = name, handler, options
+        self._cache: Cache | None = None
+
+    def __await__(self) -> Generator[Any, None, Cache]:
+        return self._start().__await__()
+
+    async def __aenter__(self) -> Cache:
+        self._cache = await self._start()
+        return self._cache
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._cache is not None:
+            await self._cache.destroy()
+
+    async def _start(self) -> Cache:
+        hub = Hub(self._name)
+        node = Node(self._name, self._options, hub, handled=self._handler is not None)
+        handling: Handling | None = None
+        stopping: asyncio.Future[None] | None = None
+
+        async def stop() -> None:
+            nonlocal stopping
+            if stopping is not None:
+                await asyncio.shield(stopping)
+                return
+            stopping = node.loop.create_future()
+            try:
+                if handling is not None:
+                    await handling.stop()
+                await node.stop()
+                hub.emit("destroy", self._name)
+            finally:
+                hub.close()
+                stopping.set_result(None)
+
+        await node.start()
+        cache = Cache(node, hub, stop)
+        node.peer_of = cache.peers.of
+        if self._handler is not None:
+            handling = Handling(self._handler, node, cache)
+            node.on_request = handling.run
+            node.mark()
+        if self._options.restore is not None and not self._options.client:
+            try:
+                await _restore(node, cache, self._options.restore)
+            except BaseException:
+                await stop()
+                raise
+        return cache
+
+    def __repr__(self) -> str:
+        return f"<Service {self._name} not awaited yet>"
+
+
+async def _restore(node: Node, cache: Cache, restore: Callable[..., Any]) -> None:
+    """Run a restore once a cluster: whoever owns the counter's shard, unless its log says done."""
+    cluster = node.replica.cluster
+    shard = cluster.shards[cluster.shard_of(COUNTER)]
+
+    def decided() -> bool:
+        return RESTORED in shard.marks or shard.owner is not None
+
+    await node.until(decided, "restore", 30.0)
+    if RESTORED in shard.marks or shard.owner != node.replica.identity.name:
+        return
+    found = restore()
+    if inspect.isawaitable(found):
+        found = await found
+    if found is not None and not isinstance(found, Mapping):
+        raise ConfigurationError("restore", found, "must give a mapping of keys and values")
+    writes = [cache.update((key,), value) for key, value in (found or {}).items()]
+    for write in writes:
+        await write
+    node.replica.owner.mark(shard, RESTORED)
+    node.mark()
+
+
+
+
+class Fero:
+    """The entry: ``fero(name, handler, **options)``, ``fero.all(...)``, ``fero.connect(...)``."""
+
+    def __call__(
+        self, name: str = "*", handler: Callable[..., Any] | None = None, **options: Any
+    ) -> Service:
+        """Start or join a service.
+
+        Args:
+            name: The service's name.
+            handler: Function of (request) or (request, cache) for verbs of its own.
+            options: See :class:`rxfero.options.Options`.
+
+        Returns:
+            An awaitable of a ready :class:`Cache`, that is also an async context manager.
+        Raises:
+            ConfigurationError: an option does not fit. Told at this call.
+            AddressInUse: (when awaited) no port of the range is free.
+        """
+        if not isinstance(name, str) or not 0 < len(name.encode()) <= 200:
+            raise ConfigurationError("name", name, "must be text of 1 to 200 bytes")
+        if handler is not None:
+            takes_cache(handler)
+        return Service(name, handler, read_options(options))
+
+    async def all(
+        self, names: Iterable[str], handler: Callable[..., Any] | None = None, **options: Any
+    ) -> dict[str, Cache]:
+        """Start several services with the same options; gives them by name."""
+        wanted = list(names)
+        if len(set(wanted)) != len(wanted):
+            raise ConfigurationError("names", wanted, "must differ")
+        services = [self(name, handler, **options) for name in wanted]
+        started = await asyncio.gather(*services, return_exceptions=True)
+        failed = [s for s in started if isinstance(s, BaseException)]
+        if failed:
+            for cache in started:
+                if isinstance(cache, Cache):
+                    await cache.destroy()
+            raise failed[0]
+        return dict(zip(wanted, cast("list[Cache]", started), strict=True))
+
+    def connect(self, storage: Any) -> Callable[[Any], Awaitable[Any]]:
+        """Connect something that stores to a cache (or a dict of caches).
+
+        Args:
+            storage: An object or mapping with any of `restore()`, `add(change)`,
+                `update(change)`, `remove(change)`, plain or async. `restore` gives a mapping that
+                is committed if the cache is still empty; the others are called on the owner of the
+                key for each change of that type.
+
+        Returns:
+            An async function of the cache (or of an awaitable of one), which gives it back.
+        """
+
+        async def connected(caches: Any) -> Any:
+            given = await caches if inspect.isawaitable(caches) else caches
+            for cache in given.values() if type(given) is dict else [given]:
+                await _connect(storage, cache)
+            return given
+
+        return connected
+
+    def __repr__(self) -> str:
+        return "<fero: fero(name, handler, **options)>"
+
+
+fero = Fero()
+connect = fero.connect
+
+
+async def _connect(storage: Any, cache: Cache) -> None:
+    def verb(name: str) -> Any:
+        return storage.get(name) if isinstance(storage, Mapping) else getattr(storage, name, None)
+
+    restore = verb("restore")
+    if restore is not None and not len(cache):
+        found = restore()
+        found = await found if inspect.isawaitable(found) else found
+        for write in [cache.update((key,), value) for key, value in (found or {}).items()]:
+            await write
+    running: set[asyncio.Future[Any]] = set()
+
+    def changed(change: Any) -> None:
+        store = verb(change.type)
+        if store is None or cache.peers.owner(change) is not cache.peers.me:
+            return
+        outcome = store(change)
+        if inspect.isawaitable(outcome):
+            task = asyncio.ensure_future(outcome)
+            running.add(task)
+            task.add_done_callback(running.discard)
+
+    if any(verb(name) is not None for name in ("add", "update", "remove", "patch")):
+        cache.on("change", changed)
+
+
+def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
+    """Run a coroutine to its end, on uvloop where it is installed (else asyncio's loop).
+
+    Raises:
+        RuntimeError: inside a running loop (in a notebook, await instead).
+    """
+    with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -17,11 +17,10 @@ The module does not know connections, links or what a body means to the upper la
 
 from __future__ import annotations
 
-import re
 from struct import Struct
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from rxfero.core.value import containers, pack_body, unpack_body
+from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
 
 # Handshake and liveness, handled by the link itself.
@@ -146,7 +145,7 @@ def _admitted(sender: str, receiver: str) -> frozenset[int]:
     return frozenset(row.number for row in rows if row.number not in CONTROL)
 
 
-ADMITTED: Final = {route: _admitted(*route) for route in _ANY}
+ADMITTED: Final[dict[tuple[str, str], frozenset[int]]] = {r: _admitted(*r) for r in _ANY}
 """For (role of the sender, role of the receiver): the upper layer's kinds an open link takes."""
 
 
@@ -192,17 +191,8 @@ def unpack(kind: int, body: bytes, limits: Limits) -> list[Any]:
         ProtocolError: the body has more than `limits.containers` arrays and maps (nothing was
             decoded then), is malformed, or is no array.
     """
-    most = limits.containers
-    if len(body) > most:
-        bound = container_bound(body)
-        if bound > most:
-            if _containers(body, most) > most:
-                raise ProtocolError(
-                    f"a {name_of(kind)} frame of too many arrays and maps, the limit is {most}"
-                )
-            most = bound  # they were bytes inside of text
     try:
-        fields = unpack_body(body, limit_items=most)
+        fields = unpack_body(body, limit_items=limits.containers)
     except ProtocolError as error:
         raise ProtocolError(f"a malformed {name_of(kind)} frame: {error}") from error
     if type(fields) is not list:
@@ -210,47 +200,6 @@ def unpack(kind: int, body: bytes, limits: Limits) -> list[Any]:
             f"a malformed {name_of(kind)} frame: {type(fields).__name__}, not an array"
         )
     return cast("list[Any]", fields)
-
-
-_SIMPLE: Final = re.compile(
-    b"(?:[\x00-\x7f\xc0-\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1]..|[\xca\xce\xd2].{4}"
-    b"|[\xcb\xcf\xd3].{8}|"
-    + b"|".join(rb"\x%x.{%d}" % (0xA0 + n, n) for n in range(32))
-    + b")*+",
-    re.DOTALL,
-)
-"""A run of values that are no containers and not long: numbers, None, booleans, short texts."""
-
-_LONG: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}  # head: bytes of the length
-_MANY: Final = {0xDC: 3, 0xDD: 5, 0xDE: 3, 0xDF: 5}  # head: bytes of head and count
-
-
-def _containers(body: bytes, most: int) -> int:
-    """Count the arrays and maps of a body exactly, or until there are too many.
-
-    The upper bound of :func:`container_bound` takes every byte that looks like a container's head
-    for one, also inside of text: a megabyte of Chinese looks like 350,000 containers. Only such
-    bodies come here. What is malformed ends the count: decoding finds it again.
-    """
-    at, end, count, simple = 0, len(body), 0, _SIMPLE.match
-    while at < end and count <= most:
-        head = body[at]
-        if 0x80 <= head < 0xA0:
-            count += 1
-            at += 1
-        elif head in _MANY:
-            count += 1
-            at += _MANY[head]
-        elif head in _LONG:
-            size = _LONG[head]
-            at += 1 + size + int.from_bytes(body[at + 1 : at + 1 + size], "big")
-        else:
-            run = simple(body, at)
-            after = at if run is None else run.end()
-            if after == at:
-                break  # an extension type, or cut off
-            at = after
-    return count
 
 
 class Decoder:

@@ -237,7 +237,7 @@ def test_a_malformed_body_is_refused_by_name(body, words):
     ],
 )
 def test_a_body_of_too_many_containers_is_refused_before_decoding(bomb):
-    with pytest.raises(ProtocolError, match=r"APPEND frame of too many .* the limit is 1000"):
+    with pytest.raises(ProtocolError, match="malformed APPEND frame: a body of more than 1000 containers"):
         frame.unpack(frame.APPEND, bomb, Limits())
 
 
@@ -253,27 +253,11 @@ def test_text_that_looks_like_containers_is_none(text):
 
 
 @pytest.mark.parametrize("end", [b"\xc7\x01\x05x", b"\xcd\x01", b"\xc1", b"\xc6\xff\xff\xff\xff"])
-def test_what_is_malformed_ends_the_count(end):
+def test_what_is_malformed_behind_much_text_is_refused(end):
     body = b"\x92\xc5\x05\xdc" + b"\x90" * 1500 + end
 
     with pytest.raises(ProtocolError, match="malformed APPEND frame"):
         frame.unpack(frame.APPEND, body, Limits())
-
-
-nested = st.recursive(
-    bodies, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner), max_leaves=30
-)
-
-
-def count(value: object) -> int:
-    if isinstance(value, dict):
-        return 1 + sum(count(item) for item in value.values())
-    return 1 + sum(map(count, value)) if isinstance(value, list) else 0
-
-
-@given(nested)
-def test_containers_are_counted_exactly(value):
-    assert frame._containers(frame.encode(frame.PING, value)[6:], 1 << 30) == count(value)
 
 
 @given(st.binary(max_size=300))

@@ -136,10 +136,11 @@ class Follower:
     def ask(self, source: str) -> None:
         """Tell a server what this node has, so that it sends what is missing."""
         cluster = self._cluster
+        # Also of what is owned here but should not be: the ring's owner fences it, or is fenced.
         rows = [
             catchup.history(s)
-            for s in cluster.shards
-            if s.role != OWNER and (s.log.end or not cluster.client)
+            for s, due in zip(cluster.shards, cluster.ring.owners, strict=True)
+            if (s.role != OWNER or due != cluster.name) and (s.log.end or not cluster.client)
         ]
         self.asked.add(source)
         cluster.say(source, frame.HEADS, [ASK, rows])

@@ -243,6 +243,8 @@ class Succession:
         cluster.flush_log()
         before = shard.log.end
         undone = install(shard, image)
+        if cluster.client:
+            shard.branches, shard.dumps = [], []  # only servers offer what was undone (R7)
         for feed in cluster.feeds.values():
             feed.behind.pop(shard.id, None)
             feed.snaps[shard.id] = shard.log.base

@@ -1,0 +1,143 @@
+"""The campaign: one seed, one run: a cluster under load and under faults, then peace and judgment.
+
+What can happen is drawn by the seed too (swarm testing): some seeds have only crashes, some only
+splits, some everything, some no client retention, so that one safety net does not hide a hole in
+another.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from rxfero.core.path import Path
+from rxfero.core.value import pack
+from tests.simulation.world import Host, World, Write
+
+FAULTS = ("split", "link", "oneway", "alone", "crash", "pause", "leave")
+
+
+class Campaign:
+    """A run of one seed."""
+
+    def __init__(self, seed: int, duration: float = 20.0, **forced: Any) -> None:
+        rng = Random(seed * 7919 + 1)
+        self.retain = forced.get("retain", rng.random() < 0.5)
+        self.servers = forced.get("servers", rng.choice((2, 3, 3, 3, 4, 5)))
+        self.clients = forced.get("clients", rng.choice((0, 1, 1, 2)))
+        self.handled = forced.get("handled", rng.random() < 0.15)
+        self.history = forced.get("history", rng.choice((16, 64, 1024, 1024, 1024)))
+        self.skew = forced.get("skew", rng.choice((0.0, 0.0, 3.0)))
+        self.keys = forced.get("keys", rng.choice((4, 12, 40)))
+        self.shape = forced.get("shape", rng.random() < 0.3)  # deep writes, pushes, conditions
+        self.pace = forced.get("pace", rng.choice((0.3, 1.0, 2.0)))
+        faults = forced.get("faults")
+        if faults is None:
+            faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
+        self.faults: list[str] = list(faults)
+        self.duration = duration
+        self.world = World(
+            seed,
+            {
+                "retain.records": 1024 if self.retain else 0,
+                "partitions.history.max": self.history,
+                "takeover.timeout": 2000,
+            },
+            handled=self.handled,
+        )
+        self.rng = self.world.rng
+
+    def run(self) -> Campaign:
+        """Do everything; raises AssertionError at the first broken promise."""
+        world, rng = self.world, self.rng
+        for i in range(self.servers + self.clients):
+            client = i >= self.servers
+            host = world.host(f"n{i}" if not client else f"x{i}", client=client, start=False)
+            host.skew = (rng.random() * 2 - 1) * self.skew
+            world.after(rng.random() * 0.5, host.start)
+            world.after(1.0 + rng.random(), self._step, host, 0)
+        world.after(3.0, self._nemesis)
+        world.after(0.5, self._look)
+        world.run(self.duration)
+        world.settle_down()
+        world.quiet()
+        return self
+
+    def _look(self) -> None:
+        self.world.matching()
+        if self.world.now < self.duration:
+            self.world.after(0.5, self._look)
+
+    def _step(self, host: Host, count: int) -> None:
+        world, rng = self.world, self.rng
+        if world.now >= self.duration:
+            return
+        for i in range(rng.choice((1, 1, 1, 3, 10))):
+            host.submit(self._write(f"{host.name}#{host.epoch}.{count}.{i}"))
+        world.after(0.05 + rng.random() * 0.1, self._step, host, count + 1)
+
+    def _write(self, value: str) -> Write:
+        rng = self.rng
+        key = f"k{rng.randrange(self.keys)}"
+        level = rng.choice((0, 0, -3, -3, 1, 1, 2, -1, -2))
+        if not self.shape or rng.random() < 0.5:
+            return Write("update", Path((key,)), pack(value), level)
+        kind = rng.randrange(6)
+        if kind == 0:
+            return Write("push", Path((f"list{rng.randrange(4)}",)), pack(value), level)
+        if kind == 1:
+            return Write("remove", Path((key,)), pack(None), level)
+        if kind == 2:
+            return Write("update", Path((key,)), pack(value), level, expect=["absent"])
+        if kind == 3:
+            return Write("patch", Path((key,)), pack({"p": value, "q.r": 1}), level)
+        if kind == 4:
+            return Write("update", Path((key,)), pack(value), level, ttl_ms=500)
+        return Write("update", Path((key, f"f{rng.randrange(3)}")), pack(value), level)
+
+    def _nemesis(self) -> None:
+        world, rng = self.world, self.rng
+        if world.now >= self.duration:
+            return
+        names = list(world.hosts)
+        servers = [n for n, h in world.hosts.items() if not h.client]
+        fault = rng.choice([*self.faults, "heal"])
+        if fault == "split" and len(servers) > 1:
+            world.heal()
+            k = rng.randint(1, len(servers) - 1)
+            side = set(rng.sample(servers, k)) | {n for n in names if n[0] == "x" and rng.random() < 0.5}
+            world.split([n for n in names if n in side], [n for n in names if n not in side])
+        elif fault in ("link", "oneway") and len(servers) > 1:
+            a, b = rng.sample(servers, 2)
+            world.cut(a, b)
+            if fault == "link":
+                world.cut(b, a)
+        elif fault == "alone":
+            a = rng.choice(names)
+            world.heal()
+            world.split([a], [n for n in names if n != a])
+        elif fault == "heal":
+            world.heal()
+        elif fault == "crash":
+            host = world.hosts[rng.choice(names)]
+            if host.up:
+                host.crash()
+                world.after(rng.random() * 3.0, self._restart, host)
+        elif fault == "pause":
+            world.hosts[rng.choice(names)].stop_for(rng.random() * rng.choice((0.5, 3.0, 8.0)))
+        elif fault == "leave":
+            host = world.hosts[rng.choice(servers)]
+            host.leave()
+            world.after(12.0, self._restart, host)
+        world.after(rng.random() * 2.0 / self.pace, self._nemesis)
+
+    def _restart(self, host: Host) -> None:
+        if not host.up and self.world.now < self.duration:
+            host.start()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Campaign seed={self.world.seed} servers={self.servers} clients={self.clients}"
+            f" faults={self.faults} retain={self.retain} handled={self.handled}"
+            f" history={self.history} skew={self.skew} shape={self.shape}>"
+        )

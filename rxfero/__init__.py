@@ -1,5 +1,94 @@
-"""rxfero: stateful reactive services, replicated, without a broker."""
+"""rxfero: stateful reactive services, a replicated cache whose every event is an Observable.
 
-from rxfero.service import connect, fero, run
+``users = await fero("users")`` starts or joins a cluster of equal nodes that share one state. The
+names below load their modules at first use, so that ``import rxfero`` stays cheap.
+"""
 
-__all__ = ["connect", "fero", "run"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rxfero import operators
+    from rxfero.cache import UNSET, Cache
+    from rxfero.constants import Constants
+    from rxfero.core.change import Change
+    from rxfero.core.path import Path
+    from rxfero.core.position import Offset, Term
+    from rxfero.errors import (
+        AddressInUse,
+        Closed,
+        CompareFailed,
+        ConfigurationError,
+        HandshakeRefused,
+        KeyMissing,
+        LostWrites,
+        MethodNotAllowed,
+        NoQuorum,
+        NotConnected,
+        NotReplicated,
+        Overloaded,
+        ProtocolError,
+        Refused,
+        RemoteError,
+        RequestTimeout,
+        RxferoError,
+        Uncertain,
+        UnknownEvent,
+        ValueRefused,
+        WrongType,
+    )
+    from rxfero.events import Failure
+    from rxfero.guarantee import Guarantee
+    from rxfero.handler import Request
+    from rxfero.partitions import Partition, Partitions
+    from rxfero.peers import Peer, Peers
+    from rxfero.service import connect, fero, run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "rxfero.cache": ("Cache", "UNSET"),
+    "rxfero.constants": ("Constants",),
+    "rxfero.core.change": ("Change",),
+    "rxfero.core.path": ("Path",),
+    "rxfero.core.position": ("Offset", "Term"),
+    "rxfero.errors": (
+        "AddressInUse", "Closed", "CompareFailed", "ConfigurationError", "HandshakeRefused",
+        "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected",
+        "NotReplicated", "Overloaded", "ProtocolError", "Refused", "RemoteError",
+        "RequestTimeout", "RxferoError", "Uncertain", "UnknownEvent", "ValueRefused", "WrongType",
+    ),
+    "rxfero.events": ("Failure",),
+    "rxfero.guarantee": ("Guarantee",),
+    "rxfero.handler": ("Request",),
+    "rxfero.partitions": ("Partition", "Partitions"),
+    "rxfero.peers": ("Peer", "Peers"),
+    "rxfero.service": ("connect", "fero", "run"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "UNSET", "AddressInUse", "Cache", "Change", "Closed", "CompareFailed", "ConfigurationError",
+    "Constants", "Failure", "Guarantee", "HandshakeRefused", "KeyMissing", "LostWrites",
+    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotReplicated", "Offset", "Overloaded",
+    "Partition", "Partitions", "Path", "Peer", "Peers", "ProtocolError", "Refused",
+    "RemoteError", "Request", "RequestTimeout", "RxferoError", "Term", "Uncertain",
+    "UnknownEvent", "ValueRefused", "WrongType", "__version__", "connect", "fero", "operators",
+    "run",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "operators":
+        return import_module("rxfero.operators")
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rxfero' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,21 @@
+"""What all tests share: every async test runs on asyncio's loop and on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, LoopFactory]:
+    """Give the loops that async tests run on."""
+    del config, item
+    factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
+    if sys.platform != "win32":
+        import uvloop
+
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories

@@ -1,1 +1,1 @@
-"""Discovery: where to look for the servers of a service."""
+"""Discovery: where other nodes may be. One way to find them a module; all give addresses only."""

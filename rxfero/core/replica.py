@@ -458,7 +458,10 @@ class Replica:
             return True
         if not any(m.state == ALIVE for m in self.members.others()):
             return True
-        return not any(s.role != FOLLOWER or s.branches or s.dumps for s in self.cluster.shards)
+        return all(
+            s.role == FOLLOWER and s.log.last_term == s.promised and not (s.branches or s.dumps)
+            for s in self.cluster.shards
+        )
 
     def goodbye(self, now: float) -> None:
         """Close every link with the word that this node has left."""
@@ -569,9 +572,10 @@ class Replica:
             if excess <= max(16, keep_ // 8):
                 continue
             point = log.end - keep_
-            lone = not self.members.others()
-            if shard.stable < point and not lone and len(log.records) < 4 * keep_:
-                point = shard.stable
+            if len(self.members.table) > 1 and len(log.records) < 4 * keep_:
+                if any(m.state == DEAD for m in self.members.table.values()):
+                    continue  # it may only be cut off, and come back with what it wrote
+                point = min(point, shard.stable)
             if point > log.base:
                 log.compact(point)
 

@@ -23,6 +23,7 @@ from rxfero.core import frame
 from rxfero.core.change import DATA, LOST, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
+from rxfero.core.members import ALIVE
 from rxfero.core.owner import Inbound
 from rxfero.core.peering import Address
 from rxfero.core.position import Term
@@ -92,6 +93,7 @@ class Host:
         self.leaving = False
         self._links = 0
         self._marked = False
+        self._dumps: list[Any] = []
         self._timer = float("inf")
         self._spins = (0.0, 0)
         self._wait = 0.25
@@ -201,6 +203,11 @@ class Host:
             replica.wake(now)
         self._carry_out()
         world.judge(self)
+        for shard in replica.cluster.shards:
+            for dump in shard.dumps:
+                if not any(dump is known for known in self._dumps):
+                    self._dumps.append(dump)
+                    world.dumped(shard.id, dump)
         if self._scanning and not replica.probing:
             self._done()
             self.mark()
@@ -645,6 +652,14 @@ class World:
 
     # --- losses that are accounted for
 
+    def dumped(self, number: int, dump: list[Any]) -> None:
+        """A log was folded and then undone: what it overwrote itself is gone for good."""
+        kept = {(row[4], row[5]) for row in dump[0][0]}
+        for _, _, call in self.calls:
+            who = (call.sid, call.seq)
+            if call.shard == number and who not in kept and _in_dump(dump, *who):
+                self.excused[call.sid, number, call.seq] = 1 << 30
+
     def copies(self, but: Host | None = None) -> Iterator[Any]:
         """Give every shard in the memory of a server that is up."""
         for host in self.servers():
@@ -659,7 +674,8 @@ class World:
     def gone(self, host: Host) -> None:
         """A process left: it may only take what others have."""
         self.crashes += 1
-        if self.now - (host.replica._leaving or 0) > 9.9 or len(self.servers()) == 1:
+        alone = not any(m.state == ALIVE for m in host.replica.members.others())
+        if self.now - (host.replica._leaving or 0) > 9.9 or alone:
             self._account(host)
 
     def _account(self, host: Host) -> None:
@@ -772,11 +788,11 @@ def holds(shard: Any, sid: str, seq: int) -> bool:
         return True
     if any(r.seq == seq and r.sid == sid for branch in shard.branches for r in branch):
         return True
-    for dump in shard.dumps:
-        for row in dump[0][1][1]:
-            if row[0] == sid and (seq <= row[1] or seq in row[5]):
-                return True
-    return False
+    return any(_in_dump(dump, sid, seq) for dump in shard.dumps)
+
+
+def _in_dump(dump: list[Any], sid: str, seq: int) -> bool:
+    return any(row[0] == sid and (seq <= row[1] or seq in row[5]) for row in dump[0][1][1])
 
 
 def _rows(shard: Any) -> list[Any]:

@@ -44,7 +44,8 @@ class Transport:
         flush_s: Seconds a closing connection may take to send what it was given.
         on_open: `(link id, address dialed or None)`: a connection is there.
         on_frames: `(link id, frames)`: all whole frames of one read, in order. May raise
-            ProtocolError, which closes the connection with that reason.
+            ProtocolError: no more is read, and the connection closes with that reason when the
+            callbacks the owner has scheduled until then have run (so that it can say why).
         on_close: `(link id, reason)`: a connection has ended, or a dial came to nothing.
         on_paused: `(link id, paused)`: the peer takes no more, or takes again.
     """
@@ -271,7 +272,9 @@ class _Wire(asyncio.Protocol):
     Use: `reason` is set when this side closes; nothing is read or sent any more then.
     """
 
-    __slots__ = ("_decoder", "_owner", "_stopped", "_timer", "dialed", "id", "reason", "socket")
+    __slots__ = (
+        "_decoder", "_failed", "_owner", "_stopped", "_timer", "dialed", "id", "reason", "socket",
+    )  # fmt: skip
 
     socket: asyncio.Transport
 
@@ -283,6 +286,7 @@ class _Wire(asyncio.Protocol):
         self.dialed = dialed
         self.reason: str | None = None
         self._decoder = Decoder(owner.frame_max)
+        self._failed = False  # whether the peer broke the protocol
         self._stopped = False  # whether reading is paused
         self._timer: asyncio.TimerHandle | None = None
 
@@ -296,6 +300,8 @@ class _Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         decoder = self._decoder
+        if self._failed:
+            return
         try:
             frames = decoder.feed(data)
             while frames and self.reason is None:
@@ -305,10 +311,10 @@ class _Wire(asyncio.Protocol):
                     break
                 frames = decoder.feed(b"")  # what came behind the handshake's last frame
         except ProtocolError as error:
-            self.close(str(error))
+            self._fail(error)
             return
         if decoder.failed is not None:
-            self.close(str(decoder.failed))
+            self._fail(decoder.failed)
         elif decoder.held and not self._stopped:
             self._stopped = True
             self.socket.pause_reading()
@@ -320,12 +326,16 @@ class _Wire(asyncio.Protocol):
             self._owner.loop.call_soon(self._resume)
 
     def _resume(self) -> None:
-        if self.reason is not None:
+        if self.reason is not None or self._failed:
             return
         if self._stopped:
             self._stopped = False
             self.socket.resume_reading()
         self.data_received(b"")
+
+    def _fail(self, error: ProtocolError) -> None:
+        self._failed = True
+        self._owner.loop.call_soon(self.close, str(error))
 
     def close(self, reason: str) -> None:
         if self.reason is None:

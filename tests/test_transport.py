@@ -1,4 +1,4 @@
-"""The transport: real sockets on loopback, on asyncio and uvloop, and what can go wrong with them."""
+"""The transport: real sockets on loopback, on both loops, and what can go wrong with them."""
 
 from __future__ import annotations
 
@@ -418,7 +418,7 @@ async def test_a_reset_is_told_as_such(make):
 
 
 async def test_aclose_leaves_nothing(make):
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    before = _open_files()
     others = asyncio.all_tasks()
     a, b = make(), make()
     at_a, at_b = await connect(a, b)
@@ -438,8 +438,8 @@ async def test_aclose_leaves_nothing(make):
     assert asyncio.all_tasks() == others
     assert repr(a.transport) == "<Transport connections=0 dials=0>"
     await asyncio.sleep(0)
-    if before:
-        assert len(os.listdir("/proc/self/fd")) <= before + 2  # uvloop keeps a pair of its own
+    if before:  # uvloop keeps a pair of its own
+        assert _open_files() <= before + 2
 
 
 async def test_a_cancelled_aclose_aborts(make):
@@ -545,6 +545,24 @@ async def test_a_protocol_error_of_the_owner_closes_the_connection(make):
     assert b.closed == [(at_b, "a frame that I do not like")]
 
 
+async def test_the_owner_may_say_why_before_the_connection_closes(make):
+    a, b = make(), make()
+
+    def react(link: int, frames: list) -> None:
+        asyncio.get_running_loop().call_soon(b.transport.send, link, ping(99))
+        raise ProtocolError("no")
+
+    b.react = react
+    at_a, at_b = await connect(a, b)
+    a.transport.send(at_a, [ping(1), ping(2)])
+    await a.until(lambda: a.closed)
+    await b.until(lambda: b.closed)
+
+    assert [body for _, _, body in a.frames] == [ping(99)[6:]]
+    assert len(b.reads) == 1
+    assert b.closed == [(at_b, "no")]
+
+
 # --- the end of the handshake
 
 
@@ -600,3 +618,8 @@ async def test_a_peer_cannot_fill_memory_behind_its_welcome(make):
         assert held < 2 << 20
         flood.cancel()
         await asyncio.wait([flood])
+
+
+def _open_files() -> int:
+    """Count this process's open files, where that can be known."""
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0

@@ -4,19 +4,15 @@ A link decides four things and nothing else: whether the peer is one of ours (ha
 it is who it says (authentication), whether it is alive (heartbeat), and whether a frame may pass
 (admission). It does not know sockets, what a frame above the handshake means, or other links.
 
-**The handshake.** Both sides send HELLO at once; nobody waits for the other. A HELLO names magic,
-protocol versions, cluster, service, node and boot, role and group, the address the node listens
-on, and a digest of the configuration that all nodes must share. Its first three fields are the
-same in every version there will ever be, so that a newer peer is refused by its version and not by
-a field that moved. What does not fit ends in REFUSE with the reason, in the same words on both
-sides; nothing outside this link has moved by then, and `peer` is still None. With a secret, both
-sides then send AUTH: HMAC-SHA256 over the sender's role and side and both HELLO bodies, its own
-first. The HELLOs hold fresh nonces, so no proof can be replayed; own-first and the side make the
-two proofs differ, so none can be reflected; a HELLO with our own nonce is refused for the same
-reason. Nothing but HELLO is parsed before the proof is checked. Last, both send WELCOME, and a
-link is open when the peer's WELCOME is there. WELCOME is sent only by a side that has accepted the
-other, and everything else only by a side that is open, so no frame can arrive before its time
-unless the peer lies: then it is a :class:`~rxfero.errors.ProtocolError`.
+**The handshake.** Both sides send HELLO at once (:mod:`rxfero.core.hello`); nobody waits for the
+other. What does not fit ends in REFUSE with the reason, in the same words on both sides; nothing
+outside this link has moved by then, and `peer` is still None. With a secret, both sides then send
+AUTH, an HMAC over both HELLO bodies; nothing but HELLO is parsed before the proof is checked. Last,
+both send WELCOME, and a link is open when the peer's WELCOME is there. WELCOME is sent only by a
+side that has accepted the other, and everything else only by a side that is open, so no frame can
+arrive before its time unless the peer lies: then it is a
+:class:`~rxfero.errors.ProtocolError`. Who has sent its WELCOME says GOAWAY and not REFUSE, for the
+peer may be open already.
 
 **Heartbeat.** An open link sends PING every `ping_ms`, also a busy one: its payload carries the
 digests by which two nodes notice that a frame got lost. Any frame counts as life; silence for
@@ -33,20 +29,17 @@ follows TLS's version negotiation; the heartbeat is CONSISTENCY 3.6 and R15.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Final, NamedTuple
 
-from rxfero.core import frame
+from rxfero.core import frame, hello
+from rxfero.core.hello import Hello, Identity
 from rxfero.errors import HandshakeRefused, ProtocolError
 
-MAGIC: Final = "rxfero"
-PROTO_MIN, PROTO_MAX = 1, 1  # versions of the protocol this program speaks
+__all__ = ["TRANSITIONS", "Identity", "Link", "keep"]
+
 REASON_MAX: Final = 500  # most characters of a reason kept from a peer
-NONCE_MIN: Final = 16
 _PONG_GAP_S: Final = 0.005  # least time between two PONGs: a peer cannot make us write without end
-_TEXT_MAX: Final = 255
-_T = TypeVar("_T")
 
 TRANSITIONS: Final[dict[str, dict[int, str]]] = {
     "hello": {frame.HELLO: "auth", frame.REFUSE: "closed"},
@@ -58,35 +51,11 @@ TRANSITIONS: Final[dict[str, dict[int, str]]] = {
 """From a state, by a frame of a kind, to a state."""
 
 
-class Identity(NamedTuple):
-    """What a node tells of itself in the handshake."""
-
-    cluster: str
-    service: str
-    name: str  # of the node; one live boot a name
-    boot: int  # of the process, 64 bits, random
-    role: str  # "server" or "client"
-    group: str | None
-    host: str
-    port: int  # where the node listens; 0 for clients
-    digest: str  # of what all nodes must have in common: shards, vnodes, hash, quorum
-    proto_min: int = PROTO_MIN
-    proto_max: int = PROTO_MAX
-    features: tuple[str, ...] = ()
-
-
 class _Limits(NamedTuple):
     containers: int = 256  # in a frame of the link's own
 
 
 _LIMITS: Final = _Limits()
-
-
-class _Hello(NamedTuple):
-    identity: Identity
-    secured: bool
-    wall_ms: int
-    nonce: bytes
 
 
 def keep(mine: Identity, theirs: Identity, dialed_by_me: bool) -> bool:
@@ -126,10 +95,10 @@ class Link:
     """
 
     __slots__ = (
-        "_accept", "_admitted", "_born", "_dead_s", "_hello", "_ping_s", "_pinged", "_ponged",
-        "_secret", "_skew_ms", "_theirs", "_their_hello", "_timeout_s", "_wall_ms", "deadline",
-        "dialed", "features", "id", "last_heard", "me", "nonce", "out", "payloads", "peer",
-        "ping_payload", "proto", "reason", "refused", "remote", "rtt", "state",
+        "_accept", "_admitted", "_born", "_dead_s", "_mine", "_my_body", "_ping_s", "_pinged",
+        "_ponged", "_secret", "_skew_ms", "_their_body", "_theirs", "_timeout_s", "deadline",
+        "dialed", "features", "id", "last_heard", "me", "out", "payloads", "peer", "ping_payload",
+        "proto", "reason", "refused", "remote", "rtt", "state",
     )  # fmt: skip
 
     def __init__(
@@ -138,7 +107,7 @@ class Link:
         accept: Callable[[Identity], str | None] | None = None,
         wall_ms: int = 0, skew_ms: float = 60_000,
     ) -> None:  # fmt: skip
-        assert len(nonce) >= NONCE_MIN, "a nonce is at least 16 random bytes"
+        assert len(nonce) >= hello.NONCE_MIN, "a nonce is at least 16 random bytes"
         self.id, self.me, self.dialed = id, me, dialed
         self.state = "hello"
         self.peer: Identity | None = None
@@ -152,31 +121,28 @@ class Link:
         self.last_heard = now
         self.payloads: list[Any] = []
         self.ping_payload: Callable[[], object] | None = None
-        self.nonce = nonce
         self._ping_s, self._dead_s, self._timeout_s = ping_ms / 1e3, dead_ms / 1e3, timeout_ms / 1e3
         self._secret, self._accept = secret, accept
-        self._born, self._wall_ms, self._skew_ms = now, wall_ms, skew_ms
+        self._born, self._skew_ms = now, skew_ms
         self._pinged = -1  # when the PING in flight was sent, in our microseconds
         self._ponged = now - _PONG_GAP_S
         self._admitted: frozenset[int] = frozenset()
-        self._theirs: _Hello | None = None
-        self._their_hello = b""
+        self._theirs: Hello | None = None
+        self._their_body = b""
         self.deadline: float | None = now + self._timeout_s
-        encoded = frame.encode(frame.HELLO, self._say_hello())
-        self._hello = encoded[frame.HEADER.size :]
+        self._mine = Hello(me, secret is not None, wall_ms, nonce)
+        encoded = frame.encode(frame.HELLO, hello.write(self._mine))
+        self._my_body = encoded[frame.HEADER.size :]
         self.out.append(encoded)
 
     @property
     def order(self) -> tuple[bool, bytes]:
         """What both ends see alike: of several links between two nodes keep the smallest."""
-        mine, theirs = self.me, self._theirs
+        mine, theirs, dialed = self._mine, self._theirs, self.dialed is not None
         if theirs is None:
-            return True, self.nonce
-        nonces = (self.nonce, theirs.nonce)
-        return (
-            not keep(mine, theirs.identity, self.dialed is not None),
-            b"".join(nonces if self.dialed is not None else reversed(nonces)),
-        )
+            return True, mine.nonce
+        nonces = (mine.nonce, theirs.nonce) if dialed else (theirs.nonce, mine.nonce)
+        return not keep(mine.identity, theirs.identity, dialed), b"".join(nonces)
 
     def receive(self, kind: int, flags: int, body: bytes, now: float) -> bool:
         """Take a frame. Send `out` and look at `state` after it.
@@ -200,7 +166,7 @@ class Link:
                 self.last_heard = now
                 return False
             fields = frame.unpack(kind, body, _LIMITS)
-            _HANDLERS[kind](self, fields, body, now)
+            self._handlers[kind](self, fields, body, now)
             if following != "closed":
                 self.state = following
             if following == "auth" and self._secret is None:
@@ -244,23 +210,29 @@ class Link:
     # --- what a frame does
 
     def _on_hello(self, fields: list[Any], body: bytes, now: float) -> None:
-        theirs = self._read_hello(fields)
-        self._check(theirs, now)
-        self._theirs, self._their_hello = theirs, body
+        dialed = self.dialed is not None
+        theirs = hello.read(fields, self.me, dialed=dialed)
+        reason = hello.misfit(self._mine, theirs, dialed=dialed) or hello.clock_ahead(
+            self._mine, theirs, now - self._born, self._skew_ms
+        )
+        if reason is not None:
+            raise HandshakeRefused(reason)
+        self._theirs, self._their_body = theirs, body
         if self._secret is not None:
-            proof = self._proof(self.me.role, self.dialed is not None, self._hello, body)
+            proof = hello.proof(self._secret, self.me.role, dialed, self._my_body, body)
             self.out.append(frame.encode(frame.AUTH, [proof]))
 
     def _on_auth(self, fields: list[Any], body: bytes, now: float) -> None:
         del body, now
-        theirs = self._theirs
+        theirs, secret = self._theirs, self._secret
         assert theirs is not None, "in auth after HELLO only"
-        expected = self._proof(
-            theirs.identity.role, self.dialed is None, self._their_hello, self._hello
+        assert secret is not None, "in auth with a secret only"
+        peer = theirs.identity
+        expected = hello.proof(
+            secret, peer.role, self.dialed is None, self._their_body, self._my_body
         )
-        given = fields[0] if fields else None
-        if type(given) is not bytes or not hmac.compare_digest(given, expected):
-            raise HandshakeRefused(f"node {theirs.identity.name!r} does not know the secret")
+        if not hello.proves(fields[0] if fields else None, expected):
+            raise HandshakeRefused(f"node {peer.name!r} does not know the secret")
         self._welcome()
 
     def _on_welcome(self, fields: list[Any], body: bytes, now: float) -> None:
@@ -303,78 +275,6 @@ class Link:
             self.rtt = max(0.0, now - self._pinged / 1e6)
             self._pinged = -1
 
-    # --- the handshake's parts
-
-    def _say_hello(self) -> list[Any]:
-        me = self.me
-        return [
-            MAGIC, me.proto_min, me.proto_max, me.cluster, me.service, me.name, me.boot, me.role,
-            me.group, me.host, me.port, me.digest, me.features, self._secret is not None,
-            self._wall_ms, self.nonce,
-        ]  # fmt: skip
-
-    def _read_hello(self, fields: list[Any]) -> _Hello:
-        """Read a HELLO: magic and versions first, the rest only in a version we speak."""
-        magic = fields[0] if fields else None
-        if magic != MAGIC:
-            raise HandshakeRefused(f"magic {str(magic)[:20]!r} is not {MAGIC!r}: this is no rxfero node")
-        if len(fields) < 3 or not all(_whole(v, 1, 0xFFFF) for v in fields[1:3]):
-            raise ProtocolError("a HELLO without versions of the protocol")
-        low, high = fields[1:3]
-        me = self.me
-        if max(low, me.proto_min) > min(high, me.proto_max):
-            mine, theirs = f"{me.proto_min} to {me.proto_max}", f"{low} to {high}"
-            raise HandshakeRefused("no common version of the protocol: {} and {}".format(
-                *self._in_order(mine, theirs)
-            ))  # fmt: skip
-        if len(fields) < 16:
-            raise ProtocolError(f"a HELLO of {len(fields)} fields, the least is 16")
-        cluster, service, name, boot, role, group, host, port, digest = fields[3:12]
-        features, secured, wall_ms, nonce = fields[12:16]
-        texts = [cluster, service, name, role, host, digest, "" if group is None else group]
-        if type(features) is not list or type(secured) is not bool or type(nonce) is not bytes:
-            raise ProtocolError("a HELLO whose features, secured or nonce are malformed")
-        texts += cast("list[Any]", features)
-        if not all(type(text) is str and len(text) <= _TEXT_MAX for text in texts):
-            raise ProtocolError(f"a HELLO with a text that is none, or over {_TEXT_MAX} characters")
-        if not (_whole(boot, 0, 2**64 - 1) and _whole(port, 0, 65535) and _whole(wall_ms, 0, 2**53)):
-            raise ProtocolError("a HELLO whose boot, port or time is out of range")
-        if role not in (frame.SERVER, frame.CLIENT) or not name or len(nonce) < NONCE_MIN:
-            raise ProtocolError("a HELLO whose role, name or nonce is malformed")
-        identity = Identity(
-            cluster, service, name, boot, role, group, host, port, digest, low, high,
-            tuple(cast("list[str]", features)),
-        )  # fmt: skip
-        return _Hello(identity, secured, wall_ms, nonce)
-
-    def _check(self, hello: _Hello, now: float) -> None:
-        """Refuse whoever is none of ours, in words that are the same on both sides."""
-        me, peer = self.me, hello.identity
-        first, second = self._in_order(me, peer)
-        if hello.nonce == self.nonce or (peer.name == me.name and peer.boot == me.boot):
-            raise HandshakeRefused(f"node {me.name!r} is connected to itself")
-        for what, a, b in (
-            ("cluster", first.cluster, second.cluster),
-            ("service", first.service, second.service),
-            ("a configuration with digest", first.digest, second.digest),
-        ):
-            if a != b:
-                raise HandshakeRefused(
-                    f"node {first.name!r} has {what} {a!r}, node {second.name!r} has {b!r}"
-                )
-        if (me.role, peer.role) == (frame.CLIENT, frame.CLIENT):
-            raise HandshakeRefused(f"{first.name!r} and {second.name!r} are both clients")
-        if hello.secured != (self._secret is not None):
-            bare = peer.name if self._secret is not None else me.name
-            raise HandshakeRefused(f"the cluster has a secret and node {bare!r} has none")
-        if hello.wall_ms and self._wall_ms:
-            ahead = hello.wall_ms - self._wall_ms - (now - self._born) * 1000
-            if ahead > self._skew_ms:
-                raise HandshakeRefused(
-                    f"the clock of node {peer.name!r} is {ahead / 1000:.0f} s ahead of"
-                    f" {me.name!r}'s, {self._skew_ms / 1000:g} s are allowed"
-                )
-
     def _welcome(self) -> None:
         theirs = self._theirs
         assert theirs is not None, "a welcome after HELLO only"
@@ -384,17 +284,6 @@ class Link:
         proto = min(self.me.proto_max, theirs.identity.proto_max)
         common = [f for f in self.me.features if f in theirs.identity.features]
         self.out.append(frame.encode(frame.WELCOME, [proto, common]))
-
-    def _proof(self, role: str, dialer: bool, own: bytes, other: bytes) -> bytes:
-        assert self._secret is not None, "a proof needs a secret"
-        side = "dialer" if dialer else "listener"
-        head = f"{MAGIC}1|{role}|{side}|{len(own)}|".encode()
-        return hmac.digest(self._secret.encode(), head + own + other, "sha256")
-
-    # --- small things
-
-    def _in_order(self, mine: _T, theirs: _T) -> tuple[_T, _T]:
-        return (mine, theirs) if self.dialed is not None else (theirs, mine)
 
     def _illegal(self, kind: int, flags: int) -> None:
         """Refuse a frame that no row of the tables allows, unless it may be ignored."""
@@ -417,30 +306,25 @@ class Link:
         if kind is not None:
             self.out.append(frame.encode(kind, [reason[:REASON_MAX]]))
 
+    _handlers: ClassVar[dict[int, Callable[[Link, list[Any], bytes, float], None]]] = {
+        frame.HELLO: _on_hello,
+        frame.AUTH: _on_auth,
+        frame.WELCOME: _on_welcome,
+        frame.REFUSE: _on_refuse,
+        frame.PING: _on_ping,
+        frame.PONG: _on_pong,
+        frame.GOAWAY: _on_goaway,
+    }
+
     def __repr__(self) -> str:
         who = "" if self.peer is None else f" to {self.peer.name}"
         why = "" if self.reason is None else f": {self.reason}"
         return f"<Link {self.id}{who} {self.state}{why}>"
 
 
-_HANDLERS: Final[dict[int, Callable[[Link, list[Any], bytes, float], None]]] = {
-    frame.HELLO: Link._on_hello,  # pyright: ignore[reportPrivateUsage]
-    frame.AUTH: Link._on_auth,  # pyright: ignore[reportPrivateUsage]
-    frame.WELCOME: Link._on_welcome,  # pyright: ignore[reportPrivateUsage]
-    frame.REFUSE: Link._on_refuse,  # pyright: ignore[reportPrivateUsage]
-    frame.PING: Link._on_ping,  # pyright: ignore[reportPrivateUsage]
-    frame.PONG: Link._on_pong,  # pyright: ignore[reportPrivateUsage]
-    frame.GOAWAY: Link._on_goaway,  # pyright: ignore[reportPrivateUsage]
-}
-
-
 def _farewell(state: str) -> int:
     """Give the kind that ends a link: who has our WELCOME may be open, and takes no REFUSE."""
     return frame.REFUSE if state in ("hello", "auth") else frame.GOAWAY
-
-
-def _whole(value: object, least: int, most: int) -> bool:
-    return type(value) is int and least <= value <= most
 
 
 def _reason(fields: list[Any]) -> str:

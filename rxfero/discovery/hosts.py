@@ -27,9 +27,7 @@ class Place(NamedTuple):
     last: int
 
 
-def parse_hosts(
-    entries: Iterable[object], ports: tuple[int, int] | int | None = None
-) -> list[Place]:
+def parse_hosts(entries: Iterable[Any], ports: tuple[int, int] | int | None = None) -> list[Place]:
     """Give the places that entries and ports name, in their order, each once.
 
     Args:
@@ -52,27 +50,28 @@ def parse_hosts(
     return list(places)
 
 
-def parse_host(entry: object) -> tuple[str, int | None]:
+def parse_host(entry: Any) -> tuple[str, int | None]:
     """Give host and port of one entry; the port is None when there is none.
 
     Raises:
         ConfigurationError: the entry is no address; names it.
     """
+    given: object = entry  # as it was written, for the error
     if isinstance(entry, tuple | list):
         pair = cast("tuple[Any, ...]", entry)
         if len(pair) != 2:
-            raise ConfigurationError("hosts", entry, _HINT)
+            raise ConfigurationError("hosts", given, _HINT)
         host, port = pair
         if type(port) is not int:
-            raise ConfigurationError("hosts", entry, f"{port!r} is no port; {_HINT}")
+            raise ConfigurationError("hosts", given, f"{port!r} is no port; {_HINT}")
     elif isinstance(entry, str):
         host, port = _split(entry)
     else:
-        raise ConfigurationError("hosts", entry, _HINT)
+        raise ConfigurationError("hosts", given, _HINT)
     if type(host) is not str or not host or not _NOT_IN_HOSTS.isdisjoint(host):
-        raise ConfigurationError("hosts", entry, f"{host!r} is no host; {_HINT}")
+        raise ConfigurationError("hosts", given, f"{host!r} is no host; {_HINT}")
     if port is not None and not 0 < port < 65_536:
-        raise ConfigurationError("hosts", entry, f"port {port} is not in 1..65535")
+        raise ConfigurationError("hosts", given, f"port {port} is not in 1..65535")
     return host, port
 
 

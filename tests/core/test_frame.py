@@ -6,7 +6,8 @@ from struct import pack
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rxfero.core import frame
 from rxfero.core.frame import Decoder
@@ -117,7 +118,7 @@ def test_a_header_is_judged_as_soon_as_it_is_there():
         decoder.feed(b"\x00")
 
 
-@pytest.mark.parametrize("kind", sorted(set(frame.KINDS) - frame.HANDSHAKE) + [0, 99, 255])
+@pytest.mark.parametrize("kind", [*sorted(set(frame.KINDS) - frame.HANDSHAKE), 0, 99, 255])
 def test_before_the_handshake_only_its_kinds_are_taken(kind):
     with pytest.raises(ProtocolError, match="before the handshake is done"):
         Decoder(1 << 20).feed(frame.encode(kind, []))
@@ -237,13 +238,23 @@ def test_a_malformed_body_is_refused_by_name(body, words):
     ],
 )
 def test_a_body_of_too_many_containers_is_refused_before_decoding(bomb):
-    with pytest.raises(ProtocolError, match="malformed APPEND frame: a body of more than 1000 containers"):
+    with pytest.raises(
+        ProtocolError, match="malformed APPEND frame: a body of more than 1000 containers"
+    ):
         frame.unpack(frame.APPEND, bomb, Limits())
 
 
 @pytest.mark.parametrize(
     "text",
-    ["\u4e00\u5000" * 5000, "\u0400" * 5000, b"\x90" * 70000, b"\x91" * 200, "\u0400" * 12, 1.5, 2**60],
+    [
+        "\u4e00\u5000" * 5000,
+        "\u0400" * 5000,
+        b"\x90" * 70000,
+        b"\x91" * 200,
+        "\u0400" * 12,
+        1.5,
+        2**60,
+    ],
 )
 def test_text_that_looks_like_containers_is_none(text):
     body = [[text] * 20, b"\x90" * 1200, -(2**40), 3, None]
@@ -264,10 +275,11 @@ def test_what_is_malformed_behind_much_text_is_refused(end):
 def test_random_bodies_raise_nothing_but_protocol_errors(body):
     try:
         fields = frame.unpack(frame.REQUEST, body, Limits(100))
-    except ProtocolError as error:
-        assert "REQUEST" in str(error)
-    else:
-        assert type(fields) is list
+    except ProtocolError as refused:
+        fields = [refused.message]
+        assert "REQUEST" in fields[0]
+
+    assert type(fields) is list
 
 
 @given(st.lists(st.binary(max_size=60), max_size=10), st.booleans())

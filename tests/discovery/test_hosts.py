@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rxfero.discovery.hosts import Place, parse_host, parse_hosts
 from rxfero.errors import ConfigurationError, RxferoError

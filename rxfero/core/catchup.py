@@ -209,6 +209,7 @@ def install(shard: Shard, image: Image) -> list[Record]:
     log = shard.log
     point = common(log.hist, log.end, image.hist, image.end)
     undone: list[Record] = []
+    shard.stable = min(shard.stable, point)
     if point < log.end:
         if point < log.base:
             shard.dumps.append(

@@ -127,7 +127,8 @@ class Follower:
             if not cluster.client and shard.promised != term:
                 continue
             if point <= shard.log.end:
-                shard.stable = max(shard.stable, point)
+                if not cluster.members.dead:
+                    shard.stable = max(shard.stable, point)
                 safe.append((number, point))
         return safe
 

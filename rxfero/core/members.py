@@ -98,6 +98,11 @@ class Members:
         """Give every member that may still answer, without this node."""
         return [m for m in self.table.values() if m.state != DEAD and m is not self.me]
 
+    @property
+    def dead(self) -> bool:
+        """Whether some member is believed dead and not forgotten yet."""
+        return any(m.state == DEAD for m in self.table.values())
+
     def rows(self) -> list[tuple[Any, ...]]:
         """Give the table as it travels, in order of names."""
         return [self.table[name].row() for name in sorted(self.table)]

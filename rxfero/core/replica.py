@@ -573,7 +573,7 @@ class Replica:
                 continue
             point = log.end - keep_
             if len(self.members.table) > 1 and len(log.records) < 4 * keep_:
-                if any(m.state == DEAD for m in self.members.table.values()):
+                if self.members.dead:
                     continue  # it may only be cut off, and come back with what it wrote
                 point = min(point, shard.stable)
             if point > log.base:
@@ -583,6 +583,7 @@ class Replica:
         """Tell all how far each shard is on every live server."""
         cluster = self.cluster
         names = [m.name for m in self.members.others()]
+        whole = not self.members.dead
         by_fence: dict[Term, tuple[list[int], list[int]]] = {}
         for number in list(cluster.touched):
             shard = cluster.shards[number]
@@ -593,8 +594,10 @@ class Replica:
             cursors = cluster.cursors
             ends = [cursors[n].match.get(number, 0) if n in cursors else 0 for n in names]
             point = min(ends, default=shard.log.end)
-            if point > shard.stable:
-                shard.stable = point
+            if point > shard.safe:
+                shard.safe = point
+                if whole:
+                    shard.stable = max(shard.stable, point)
                 group = by_fence.setdefault(shard.term, ([], []))
                 group[0].append(number)
                 group[1].append(point)

@@ -58,6 +58,7 @@ class Shard:
         "owner",
         "promised",
         "role",
+        "safe",
         "sessions",
         "stable",
         "state",
@@ -78,7 +79,8 @@ class Shard:
         self.branches: list[list[Record]] = []
         self.dumps: list[list[Any]] = []
         self.waits: deque[Wait] = deque()
-        self.stable = 0
+        self.safe = 0  # told in this term: all live servers hold the log up to here (R12)
+        self.stable = 0  # all known servers, also those believed dead, do (R13)
         self.count = 0
         self.marks: set[str] = set()
 

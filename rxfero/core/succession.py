@@ -261,7 +261,7 @@ class Succession:
             takeover.drop(shard.id)
             if shard.role != CANDIDATE or shard.term != takeover.term:
                 continue
-            shard.role, shard.owner = OWNER, cluster.name
+            shard.role, shard.owner, shard.safe = OWNER, cluster.name, 0
             for cursor in cluster.cursors.values():
                 cursor.match[shard.id] = 0
                 cursor.behind.pop(shard.id, None)

@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from rxfero.constants import Constants
-from rxfero.core import frame
+from rxfero.core import catchup, frame, succession
 from rxfero.core.change import DATA, LOST, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
@@ -29,6 +29,7 @@ from rxfero.core.peering import Address
 from rxfero.core.position import Term
 from rxfero.core.replica import Replica
 from rxfero.core.requests import OK, Call
+from rxfero.core.shard import Shard
 from rxfero.core.value import pack
 from rxfero.errors import ProtocolError, RxferoError
 
@@ -93,7 +94,6 @@ class Host:
         self.leaving = False
         self._links = 0
         self._marked = False
-        self._dumps: list[Any] = []
         self._timer = float("inf")
         self._spins = (0.0, 0)
         self._wait = 0.25
@@ -203,11 +203,6 @@ class Host:
             replica.wake(now)
         self._carry_out()
         world.judge(self)
-        for shard in replica.cluster.shards:
-            for dump in shard.dumps:
-                if not any(dump is known for known in self._dumps):
-                    self._dumps.append(dump)
-                    world.dumped(shard.id, dump)
         if self._scanning and not replica.probing:
             self._done()
             self.mark()
@@ -335,6 +330,8 @@ class Host:
 class World:
     """Everything outside the replicas, and the judge of what they do."""
 
+    current: World
+
     def __init__(
         self, seed: int, constants: dict[str, Any] | None = None, *, handled: bool = False
     ) -> None:
@@ -358,6 +355,7 @@ class World:
         self._applied: dict[tuple[str, int, int], int] = {}
         self._heap: list[tuple[float, int, Callable[..., None], Any]] = []
         self._count = 0
+        World.current = self
         self.patience = 8.0  # seconds after which a side may give up a stalled connection
 
     # --- time
@@ -780,6 +778,18 @@ class World:
     def acked(self) -> int:
         """Count the acknowledged writes."""
         return sum(1 for _, _, c in self.calls if c.told and c.status == OK)
+
+
+def _watched(shard: Shard, image: catchup.Image) -> list[Record]:
+    """Install a snapshot, and look at the dump that it may leave behind."""
+    known = len(shard.dumps)
+    undone = catchup.install(shard, image)
+    for dump in shard.dumps[known:]:
+        World.current.dumped(shard.id, dump)
+    return undone
+
+
+succession.install = _watched
 
 
 def holds(shard: Any, sid: str, seq: int) -> bool:

@@ -17,6 +17,7 @@ import errno
 import re
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -293,7 +294,8 @@ class _Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.socket = cast("asyncio.Transport", transport)
         raw: Any = transport.get_extra_info("socket")
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):  # the peer may have reset it already; that is told by its end
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.set_write_buffer_limits(high=self._owner.high_water)
         if not self._owner.made(self):
             self.socket.abort()

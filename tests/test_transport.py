@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -469,7 +470,45 @@ async def test_nobody_connects_to_a_closing_node(make):
     assert len(b.opened) == 1
 
 
+async def test_who_connects_while_a_node_closes_is_turned_away(make):
+    b = make()
+    host, port = await b.transport.listen(HOST)
+    b.transport._closing = True  # as aclose() sets it, with the connection accepted already
+    with socket.create_connection((host, port)) as raw:
+        raw.setblocking(False)
+        async with asyncio.timeout(WAIT_S):
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(raw, 1) == b""
+
+    assert b.opened == []
+    assert b.closed == []
+
+
 # --- a slow peer
+
+
+async def test_a_closing_connection_is_not_told_as_taking_again(make):
+    a = make(high_water=64 * 1024)
+    with socket.socket() as slow:
+        slow.bind((HOST, 0))
+        slow.listen(1)
+        link = a.transport.dial(HOST, slow.getsockname()[1], WAIT_S)
+        await a.until(lambda: a.opened)
+        reader, _ = slow.accept()
+        reader.setblocking(False)
+        a.transport.send(link, bytes(16 << 20))
+        await a.until(lambda: a.pauses)
+        a.transport.close(link, "over")
+        loop, got = asyncio.get_running_loop(), 0
+        async with asyncio.timeout(WAIT_S):
+            while data := await loop.sock_recv(reader, 1 << 20):
+                got += len(data)
+        reader.close()
+        await a.until(lambda: a.closed)
+
+    assert got == 16 << 20
+    assert a.pauses == [(link, True)]
+    assert a.closed == [(link, "over")]
 
 
 async def test_a_slow_peer_is_told_and_forgiven(make):

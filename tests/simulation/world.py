@@ -672,7 +672,8 @@ class World:
     def gone(self, host: Host) -> None:
         """A process left: it may only take what others have."""
         self.crashes += 1
-        alone = not any(m.state == ALIVE for m in host.replica.members.others())
+        others = host.replica.members.others()
+        alone = not any(m.state == ALIVE and self.hosts[m.name].up for m in others)
         if self.now - (host.replica._leaving or 0) > 9.9 or alone:
             self._account(host)
 

@@ -56,6 +56,7 @@ class Node:
         self._handled = handled
         self._marked = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._finder: asyncio.Task[None] | None = None
         constants = options.constants
@@ -81,7 +82,7 @@ class Node:
             host, port = await self.transport.listen(plain, options.ports)
         wall = time.time()
         boot = (int(wall * 1000) << 22) | self._rng.getrandbits(22)
-        name = options.name or f"{self._rng.getrandbits(48):012x}"
+        name = options.id or f"{self._rng.getrandbits(48):012x}"
         constants = options.constants
         digest = f"{constants.shards}/{constants.dht.vnodes}/{_named(options.hash)}"
         identity = Identity(
@@ -263,14 +264,13 @@ class Node:
         router.want_proxy = hub.observed("proxy")
 
     def _arm(self) -> None:
+        """Keep one timer, at or before the replica's deadline; early wakes do no harm."""
         deadline = self.replica.deadline
-        timer = self._timer
-        if timer is not None:
-            if not timer.cancelled() and timer.when() <= self.loop.time() + max(
-                0.0, deadline - self.now
-            ) and timer.when() > self.loop.time():
+        if self._timer is not None:
+            if self._due <= deadline:
                 return
-            timer.cancel()
+            self._timer.cancel()
+        self._due = deadline
         self._timer = self.loop.call_later(max(0.0, deadline - self.now), self._on_time)
 
     def _on_time(self) -> None:

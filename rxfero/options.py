@@ -35,7 +35,7 @@ class Options:
         quorum: None in this release: the available mode.
         security: None, or {"secret": text}, the same on every node.
         constants: :class:`Constants`, or a nested dict of those to change.
-        name: This node's name; random if not given. Unique among live nodes.
+        id: This node's name; random if not given. Unique among live nodes.
         cluster: The cluster's name, for nodes that share hosts and ports but not data.
         ack: What awaiting a write waits for: "auto" (one more server where there is one),
             "commit", a number of servers, "majority" or "all".
@@ -52,7 +52,7 @@ class Options:
     quorum: None = None
     security: Mapping[str, str] | None = None
     constants: Constants = field(default_factory=Constants)
-    name: str | None = None
+    id: str | None = None
     cluster: str = "rxfero"
     ack: str | int = "auto"
 
@@ -94,7 +94,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
             raise ConfigurationError(name, value, "must be a function")
     _later(made)
     _security(made)
-    for name in ("name", "cluster"):
+    for name in ("id", "cluster"):
         value = made.get(name)
         if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 64):
             raise ConfigurationError(name, value, "must be text of 1 to 64 characters")

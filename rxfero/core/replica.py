@@ -20,7 +20,7 @@ from rxfero.core import frame
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.follower import Follower
-from rxfero.core.link import Identity, Link, keep
+from rxfero.core.link import Identity, Link
 from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
 from rxfero.core.owner import Inbound, Owner
 from rxfero.core.peering import CLIENT, Address, Contact, Peering
@@ -184,7 +184,7 @@ class Replica:
         self.peering.closed(link_id, reason, now, for_good=for_good)
 
     def _wanted(self, link: Link) -> bool:
-        return link.peer is not None or not link.remote
+        return not link.refused or "in use" in (link.reason or "")
 
     def _unlinked(self, link_id: int, peer: Identity, now: float) -> None:
         cluster, name = self.cluster, peer.name
@@ -284,7 +284,7 @@ class Replica:
         if other is not None and other != link_id:
             rival = self.links[other]
             same = rival.peer is not None and rival.peer.boot == peer.boot
-            if same and not client and not keep(self.identity, peer, link.dialed is not None):
+            if same and not client and self._prefers(rival, link, now):
                 self._finish(link, "crossed dials: the other connection is kept")
                 return
             del table[peer.name]
@@ -310,6 +310,11 @@ class Replica:
             self.follower.cursor(peer.name, False).paused = False
             cluster.say(peer.name, frame.MEMBERS, self._members_body())
         self.follower.ask(peer.name)
+
+    def _prefers(self, old: Link, new: Link, now: float) -> bool:
+        """Whether to keep the older of two links to one peer; both ends choose alike."""
+        silent = now - old.last_heard > self.settings.constants.heartbeat.ping * 3 / 1000
+        return not silent and old.order < new.order
 
     def _finish(self, link: Link, reason: str) -> None:
         link.close(reason, self.cluster.now)
@@ -641,8 +646,8 @@ class Replica:
         cluster = self.cluster
         cluster.now = now
         ready = Ready()
+        self._ring()
         if not self.settings.client:
-            self._ring()
             self.succession.advance()
             self._handed_over()
         self.router.flush_calls()
@@ -692,8 +697,9 @@ class Replica:
             )
             cluster.note("checksum", cluster.ring.checksum)
         self._table = (self.members.version, 0)
-        cluster.tell_all(frame.MEMBERS, self._members_body(), clients=True)
-        self.router.unpark()
+        if not self.settings.client:
+            cluster.tell_all(frame.MEMBERS, self._members_body(), clients=True)
+            self.router.unpark()
 
     def _handed_over(self) -> None:
         """Do what follows from shards won and lost in this turn."""

@@ -136,8 +136,10 @@ class Cluster:
     def tell_all(self, kind: int, body: Any, *, clients: bool = False) -> None:
         """Send one frame to every server heard (and every client)."""
         packed = pack_body(body)
-        for member in self.members.others():
-            self.say_packed(member.name, kind, packed)
+        names = dict.fromkeys(m.name for m in self.members.others())
+        names.update(dict.fromkeys(self.servers))  # also one that this node takes for dead
+        for name in names:
+            self.say_packed(name, kind, packed)
         if clients:
             encoded = frame.encode_raw(kind, packed)
             self.frames.extend((link, encoded) for link in self.clients.values())

@@ -30,7 +30,7 @@ from rxfero.core.value import pack
 from rxfero.errors import CompareFailed, KeyMissing, MethodNotAllowed, RxferoError, WrongType
 
 NIL = b"\xc0"
-REMEMBERED = 1024  # answers of handlers kept for repetition, a session
+REMEMBERED = 1 << 15  # answers of handlers kept for repetition, a session: a sender's window
 SESSIONS = 256  # sessions whose answers are kept
 
 PLAIN = frozenset(("update", "add"))
@@ -168,18 +168,23 @@ class Owner:
         level: int,
     ) -> None:
         """Log a late write into the hole that a merge left: it must not undo newer ones (R10)."""
+        record = self._late(dest.sid, seq, verb, path, value, shard)
+        self._log(shard, record)
+        self._settle(dest, number, shard, record.number, level, None)
+
+    def _late(
+        self, sid: str, seq: int, verb: str, path: Any, value: bytes, shard: Shard
+    ) -> Record:
         late = Record(
-            ZERO_TERM, 0, DATA, dest.sid, seq, path, verb, value,
+            ZERO_TERM, 0, DATA, sid, seq, path, verb, value,
             self._cluster.clock.tick(self._cluster.wall_ms), None, 0,
         )
         draft = Merge(shard).outcome(late)
-        record = Record(
-            shard.term, shard.log.end + 1, draft.kind, dest.sid, seq, path, verb, value, late.hlc,
-            None, 0,
+        record = late._replace(
+            term=shard.term, number=shard.log.end + 1, kind=draft.kind
         )
-        self._log(shard, record)
         self._cluster.conflict(shard.id, (record,))
-        self._settle(dest, number, shard, record.number, level, None)
+        return record
 
     def _repeat(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> None:
         at = shard.sessions.number_of(dest.sid, seq)
@@ -416,12 +421,20 @@ class Owner:
         shard = self._cluster.shards[inbound.shard]
         if shard.role != OWNER or shard.term != inbound.term:
             raise Moved(f"shard {shard.id} moved to another server")
-        if inbound.path == () and inbound.verb == "add":
-            record, _ = self._allocate(inbound.dest.sid, inbound.seq, shard)
+        sid, seq = inbound.dest.sid, inbound.seq
+        verdict = shard.sessions.check(sid, seq)
+        if verdict == "duplicate":  # a merge brought it while the handler ran
+            at = shard.sessions.number_of(sid, seq) or shard.log.base
+            inbound.offset = Offset(shard.id, shard.log.term_at(at), at)
+            return inbound.offset
+        if verdict == "hole":
+            record = self._late(sid, seq, inbound.verb, inbound.path, inbound.value, shard)
+        elif inbound.path == () and inbound.verb == "add":
+            record, _ = self._allocate(sid, seq, shard)
         else:
             record = self._resolved(
-                inbound.dest.sid, inbound.seq, inbound.verb, inbound.path, inbound.value, shard,
-                inbound.expect, inbound.ttl_ms,
+                sid, seq, inbound.verb, inbound.path, inbound.value, shard, inbound.expect,
+                inbound.ttl_ms,
             )
         self._log(shard, record)
         inbound.offset = Offset(shard.id, record.term, record.number)
@@ -449,7 +462,8 @@ class Owner:
             else:
                 self.answer(inbound.dest, number, status, shard.term, at, value)
         else:
-            self._void(sid, inbound.seq, shard, value or NIL)
+            if not shard.sessions.has(sid, inbound.seq):
+                self._void(sid, inbound.seq, shard, value or NIL)
             self.answer(inbound.dest, number, status, shard.term, 0, value)
         line = self._busy.pop((sid, inbound.shard), None)
         while line:

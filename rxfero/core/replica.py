@@ -348,6 +348,7 @@ class Replica:
         me = self.members.me
         for member in changed:
             if member is me:
+                self.cluster.say(source, frame.MEMBERS, self._members_body())  # refuted
                 continue
             if member.state == DEAD:
                 self._died(member.name)
@@ -542,6 +543,7 @@ class Replica:
         self.owner.late()
         self.owner.expire()
         self.succession.offer()
+        self.succession.stale = True
         self._compact()
         if now - self._pinged >= self.settings.constants.heartbeat.ping / 1000:
             self._pinged = now
@@ -696,6 +698,7 @@ class Replica:
                 names, vnodes=constants.dht.vnodes, shards=cluster.count, hash=self.settings.hash
             )
             cluster.note("checksum", cluster.ring.checksum)
+            self.succession.stale = True
         self._table = (self.members.version, 0)
         if not self.settings.client:
             cluster.tell_all(frame.MEMBERS, self._members_body(), clients=True)
@@ -704,6 +707,7 @@ class Replica:
     def _handed_over(self) -> None:
         """Do what follows from shards won and lost in this turn."""
         if self.succession.lost:
+            self.succession.stale = True
             for shard in self.succession.lost:
                 self.owner.lost(shard)
             self.cluster.note("owner", [s.id for s in self.succession.lost])

@@ -37,6 +37,7 @@ COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 
 RETRY_S, RETRY_S_MAX, REWIND_S = 0.5, 5.0, 0.25
+WINDOW = 1 << 15  # requests on their way at once; more wait here
 RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
 
 
@@ -175,9 +176,18 @@ class Requests:
         self.queue.append(call)
 
     def drain(self) -> list[Call]:
-        """Take the requests to send in this turn, in order."""
-        queue, self.queue = self.queue, []
+        """Take the requests to send in this turn, in order, as many as the window has room for."""
+        queue = self.queue
+        room = WINDOW - (len(self.pending) - len(queue))
+        if len(queue) > room:
+            self.queue = queue[max(room, 0) :]
+            return queue[: max(room, 0)]
+        self.queue = []
         return queue
+
+    def heard(self, now: float) -> None:
+        """Note that a server received something: what is on its way there need not be repeated."""
+        self._progress, self._retry_s = now, RETRY_S
 
     def resend(self, now: float, lost: str | None = None) -> None:
         """Queue again, in order, all that is unanswered (or all that went to one lost server)."""

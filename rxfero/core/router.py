@@ -368,6 +368,7 @@ class Router:
         if sid != self.requests.sid:
             return
         numbers = read_numbers(spec, 1 << 30)
+        self.requests.heard(self._cluster.now)
         self._cluster.note("ack", len(numbers))
         if self.want_acks:
             pending = self.requests.pending

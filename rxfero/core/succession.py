@@ -32,6 +32,8 @@ class Succession:
         self.rounds: list[Takeover] = []
         self._counter = 0
         self._again: dict[int, float] = {}
+        self.stale = True  # whether the ring or a role has changed since the last look
+        self._look_at = float("inf")
         self._offered = 0.0
         self.became: list[Shard] = []
         self.lost: list[Shard] = []
@@ -58,9 +60,11 @@ class Succession:
                 self.rounds.remove(takeover)
             elif cluster.now >= takeover.deadline:
                 self._late(takeover)
-        wanted = self.wanted()
-        if wanted:
-            self._start(wanted)
+        if self.stale or cluster.now >= self._look_at:
+            self.stale, self._look_at = False, float("inf")
+            wanted = self.wanted()
+            if wanted:
+                self._start(wanted)
 
     def _start(self, wanted: list[Shard]) -> None:
         cluster = self._cluster
@@ -99,7 +103,7 @@ class Succession:
         takeover.drop(number)
         if shard.role == CANDIDATE and shard.term == takeover.term:
             shard.role = FOLLOWER
-        self._again[number] = self._cluster.now + BACKOFF_S * (1 + self._cluster.rng.random())
+        self._yield(number)
 
     def gone(self, name: str) -> None:
         """A member died: stop waiting for it."""
@@ -126,6 +130,8 @@ class Succession:
             if term < shard.promised:
                 fenced.append([number, shard.promised])
                 continue
+            if cluster.ring.owners[number] == cluster.name:
+                self._yield(number)  # two rings for the moment: no race between them
             if term > shard.promised and shard.promise(term):
                 self.lost.append(shard)
             shard.owner = None
@@ -165,7 +171,12 @@ class Succession:
                 takeover.drop(number)
             if shard.promise(term):
                 self.lost.append(shard)
-            self._again[number] = cluster.now + BACKOFF_S * (1 + cluster.rng.random())
+            self._yield(number)
+
+    def _yield(self, number: int) -> None:
+        cluster = self._cluster
+        due = self._again[number] = cluster.now + BACKOFF_S * (1 + cluster.rng.random())
+        self._look_at = min(self._look_at, due)
 
     def _round(self, term: Term) -> Takeover | None:
         return next((t for t in self.rounds if t.term == term), None)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from rxfero.core.branches import Merge
-from rxfero.core.change import COUNT, DATA, VOID, Record
+from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.members import ALIVE, JOINING
 from rxfero.core.position import ZERO_TERM, Offset, Term
@@ -134,16 +134,16 @@ class Owner:
         verdict = self._admit(dest, number, seq, shard, level)
         if verdict is None:
             return
-        if verdict == "hole":
-            self._fill(dest, number, verb, path, value, seq, shard, level)
-            return
+        reply = None
         try:
             if path == () and verb == "add":
                 record, reply = self._allocate(dest.sid, seq, shard)
+            elif verdict == "hole":
+                record = self._late(dest.sid, seq, verb, path, value, shard, expect, ttl_ms)
             else:
-                record, reply = self._resolved(
+                record = self._resolved(
                     dest.sid, seq, verb, path, value, shard, expect, ttl_ms
-                ), None
+                )
         except RxferoError as error:
             self._refuse(dest, number, seq, shard, error)
             return
@@ -163,28 +163,20 @@ class Owner:
             self.answer(dest, number, UNKNOWN, shard.term, 0, None)
         return None
 
-    def _fill(
-        self, dest: Dest, number: int, verb: str, path: Any, value: bytes, seq: int, shard: Shard,
-        level: int,
-    ) -> None:
-        """Log a late write into the hole that a merge left: it must not undo newer ones (R10)."""
-        record = self._late(dest.sid, seq, verb, path, value, shard)
-        self._log(shard, record)
-        self._settle(dest, number, shard, record.number, level, None)
-
     def _late(
-        self, sid: str, seq: int, verb: str, path: Any, value: bytes, shard: Shard
+        self, sid: str, seq: int, verb: str, path: Any, value: bytes, shard: Shard, expect: Any,
+        ttl_ms: int,
     ) -> Record:
+        """Give the record of a write for a hole that a merge left: it must not undo newer ones."""
         late = Record(
-            ZERO_TERM, 0, DATA, sid, seq, path, verb, value,
+            shard.term, shard.log.end + 1, DATA, sid, seq, path, verb, value,
             self._cluster.clock.tick(self._cluster.wall_ms), None, 0,
         )
-        draft = Merge(shard).outcome(late)
-        record = late._replace(
-            term=shard.term, number=shard.log.end + 1, kind=draft.kind
-        )
-        self._cluster.conflict(shard.id, (record,))
-        return record
+        if Merge(shard).outcome(late).kind == DATA:
+            return self._resolved(sid, seq, verb, path, value, shard, expect, ttl_ms)
+        late = late._replace(kind=LOST)
+        self._cluster.conflict(shard.id, (late,))
+        return late
 
     def _repeat(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> None:
         at = shard.sessions.number_of(dest.sid, seq)
@@ -393,12 +385,7 @@ class Owner:
             verdict = self._admit(
                 inbound.dest, inbound.number, inbound.seq, shard, inbound.level
             )
-            if verdict == "hole":
-                self._fill(
-                    inbound.dest, inbound.number, inbound.verb, inbound.path, inbound.value,
-                    inbound.seq, shard, inbound.level,
-                )
-            if verdict != "next":
+            if verdict is None:
                 return False
             inbound.term = shard.term
             self._busy[inbound.dest.sid, inbound.shard] = deque()
@@ -427,10 +414,13 @@ class Owner:
             at = shard.sessions.number_of(sid, seq) or shard.log.base
             inbound.offset = Offset(shard.id, shard.log.term_at(at), at)
             return inbound.offset
-        if verdict == "hole":
-            record = self._late(sid, seq, inbound.verb, inbound.path, inbound.value, shard)
-        elif inbound.path == () and inbound.verb == "add":
+        if inbound.path == () and inbound.verb == "add":
             record, _ = self._allocate(sid, seq, shard)
+        elif verdict == "hole":
+            record = self._late(
+                sid, seq, inbound.verb, inbound.path, inbound.value, shard, inbound.expect,
+                inbound.ttl_ms,
+            )
         else:
             record = self._resolved(
                 sid, seq, inbound.verb, inbound.path, inbound.value, shard, inbound.expect,

@@ -683,7 +683,7 @@ class World:
         others = list(self.copies(but=host))
         for _, _, call in self.calls:
             key = (call.sid, call.shard, call.seq)
-            if call.shard < 0 or not call.seq or key in self.excused:
+            if call.shard < 0 or not call.seq or self.excused.get(key) == 1 << 30:
                 continue
             if not any(holds(shards[call.shard], call.sid, call.seq) for shards in others) and holds(
                 host.replica.cluster.shards[call.shard], call.sid, call.seq

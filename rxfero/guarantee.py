@@ -60,21 +60,19 @@ class Guarantee(Call):
         RequestTimeout, Uncertain, NotReplicated, Closed: it may have happened.
     """
 
-    __slots__ = ("_asked", "_node", "_partials", "_seconds", "_turn", "_watchers")
-
     public = True
+    _asked = False
+    _seconds = 0.0
+    _partials: list[Any] | None = None
+    _watchers: list[tuple[str, Callable[[Any], None], Callable[[Exception], None]]] = []  # noqa: RUF012  (replaced, never changed)
 
     def __init__(
         self, node: Node, verb: str, path: Any, value: bytes, level: int, expect: Any = None,
         ttl_ms: int = 0,
     ) -> None:
-        super().__init__(verb, path, value, level, expect, ttl_ms)
-        self._node = node
-        self._turn = node.turns
-        self._asked = False
-        self._seconds = 0.0
-        self._partials: list[Any] | None = None
-        self._watchers: list[tuple[str, Callable[[Any], None], Callable[[Exception], None]]] = []
+        self.verb, self.path, self.value, self.level = verb, path, value, level
+        self.expect, self.ttl_ms = expect, ttl_ms
+        self._node, self._turn = node, node.turns
 
     # --- asking
 
@@ -137,14 +135,13 @@ class Guarantee(Call):
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
             return _nothing
-        self.watched = True
-        self._watchers.append(entry)
+        self._watchers = [*self._watchers, entry]
         if stage == "ack":
             self._node.replica.router.want_acks = True
 
         def stop() -> None:
             if entry in self._watchers:
-                self._watchers.remove(entry)
+                self._watchers = [e for e in self._watchers if e is not entry]
                 if stage == "reply" and not self._watchers and not self.done and not self.seq:
                     self._node.replica.router.cancel(self)
                     self._node.mark()
@@ -166,8 +163,7 @@ class Guarantee(Call):
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
         else:
-            self.watched = True
-            self._watchers.append(entry)
+            self._watchers = [*self._watchers, entry]
             if stage == "ack":
                 self._node.replica.router.want_acks = True
         return future
@@ -210,8 +206,11 @@ class Guarantee(Call):
             self._tell(entry)
 
     def received(self) -> None:
-        for entry in [e for e in self._watchers if e[0] == "ack"]:
-            self._watchers.remove(entry)
+        waiting, self._watchers = (
+            [e for e in self._watchers if e[0] == "ack"],
+            [e for e in self._watchers if e[0] != "ack"],
+        )
+        for entry in waiting:
             self._tell(entry)
 
     def partial(self, value: bytes) -> None:

@@ -31,6 +31,8 @@ from rxfero.transport import Transport
 
 log = logging.getLogger("rxfero")
 
+_monotonic = time.monotonic
+
 SCAN_S = 2.0  # longest a first round of discovery may take
 RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds while nobody is connected
 
@@ -50,6 +52,7 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.turns = 0
         self.closed = False
+        self._pending_max = int(options.constants.requests.pending)
         self.on_request: Callable[[Inbound], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
         self._rng = random.Random()
@@ -163,10 +166,9 @@ class Node:
         if self.closed:
             raise Closed(self.service)
         replica = self.replica
-        limit = int(self.options.constants.requests.pending)
-        if replica.requests.bytes > limit:
-            raise Overloaded(replica.requests.bytes, limit)
-        replica.submit(call, self.now)
+        if replica.requests.bytes > self._pending_max:
+            raise Overloaded(replica.requests.bytes, self._pending_max)
+        replica.submit(call, _monotonic())
         if not self._marked:
             self.mark()
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rxfero.core.clock import wall_ms_of
 from rxfero.core.path import Path
-from rxfero.core.position import Offset, Term
+from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.value import pack, unpack
 
 DATA, TERM, LOST, MERGE, VOID, COUNT = range(6)
@@ -38,55 +38,64 @@ class Change:
     """One write: what was done (`type`), where (`key`), to which `value`.
 
     Made by users for :meth:`Cache.set`; given to observers with its position, time and origin.
-
-    Attributes:
-        type: "add", "update", "remove", "patch", or the verb of a custom request.
-        key: The :class:`Path` written.
-        value: The value as of this change; containers are read-only.
-        offset: Where it stands in the log, or None before it was committed.
-        time: When the owner logged it (UTC), or None.
-        origin: The session that wrote it, or "".
-        partition: The top-level key.
     """
 
-    __slots__ = ("_packed", "_value", "key", "offset", "origin", "stamp", "type")
+    __slots__ = ("_key", "_record", "_shard", "_value")
 
     def __init__(self, type: str, key: Any, value: Any = None) -> None:
-        self.type = type
-        self.key = Path.parse(key)
-        self._packed: bytes | None = pack(value)
+        self._key: Path | None = Path.parse(key)
+        self._record = Record(
+            ZERO_TERM, 0, DATA, "", 0, self._key, type, pack(value), 0, None, 0
+        )  # fmt: skip
+        self._shard = -1
         self._value: Any = _UNREAD
-        self.offset: Offset | None = None
-        self.origin = ""
-        self.stamp = 0
 
     @classmethod
     def of(cls, shard: int, record: Record) -> Change:
         """Give the view of a logged record."""
         change = cls.__new__(cls)
-        term, number, _, sid, _, path, verb, value, hlc, _, _ = record
-        change.type = verb
-        change.key = Path(path)
-        change._packed = value
-        change._value = _UNREAD
-        change.offset = Offset(shard, term, number)
-        change.origin = sid
-        change.stamp = hlc
+        change._key, change._record, change._shard, change._value = None, record, shard, _UNREAD
         return change
+
+    @property
+    def type(self) -> str:
+        """What was done: "add", "update", "remove", "patch", or another verb."""
+        return self._record.verb
+
+    @property
+    def key(self) -> Path:
+        """The path written."""
+        if self._key is None:
+            self._key = Path(self._record.path)
+        return self._key
 
     @property
     def value(self) -> Any:
         """The value; decoded at the first access."""
         if self._value is _UNREAD:
-            assert self._packed is not None, "a change holds its value packed or read"
-            self._value = unpack(self._packed)
+            self._value = unpack(self._record.value)
         return self._value
 
     @property
     def packed(self) -> bytes:
         """The value as it is logged."""
-        assert self._packed is not None, "a change keeps its packed value"
-        return self._packed
+        return self._record.value
+
+    @property
+    def offset(self) -> Offset | None:
+        """Where it stands in the log; None before it was committed."""
+        record = self._record
+        return None if self._shard < 0 else Offset(self._shard, record.term, record.number)
+
+    @property
+    def origin(self) -> str:
+        """The session that wrote it; empty before it was committed."""
+        return self._record.sid
+
+    @property
+    def stamp(self) -> int:
+        """The hybrid logical timestamp; 0 before it was committed."""
+        return self._record.hlc
 
     @property
     def time(self) -> datetime | None:
@@ -98,7 +107,7 @@ class Change:
     @property
     def partition(self) -> str | int:
         """The top-level key."""
-        return self.key[0]
+        return self._record.path[0]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Change):

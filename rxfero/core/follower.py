@@ -12,7 +12,7 @@ from typing import Any
 
 from rxfero.core import catchup, columns, frame
 from rxfero.core.catchup import Cursor, Gathering, Image
-from rxfero.core.change import DATA, LOST
+from rxfero.core.change import DATA, LOST, TERM
 from rxfero.core.cluster import Cluster
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.shard import GREW, KNOWN, OWNER
@@ -80,7 +80,7 @@ class Follower:
             verdict = shard.follow(record)
             if verdict == GREW:
                 cluster.followed(number, record)
-                if record.term > shard.promised:
+                if record.kind == TERM and record.term > shard.promised:
                     shard.promised = record.term
                 if record.kind == LOST:
                     cluster.conflict(number, (record,))

@@ -34,6 +34,8 @@ REMEMBERED = 1 << 15  # answers of handlers kept for repetition, a session: a se
 SESSIONS = 256  # sessions whose answers are kept
 
 PLAIN = frozenset(("update", "add"))
+ONE = (AUTO, 1)  # levels that any one other server fulfils
+_new = tuple.__new__
 
 
 class Dest(NamedTuple):
@@ -86,6 +88,9 @@ class Owner:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self.answers: dict[tuple[Dest, Term], Answers] = {}
+        self._columns = Answers()  # those of the last answer, found without hashing
+        self._last_dest: Dest | None = None
+        self._last_term: Term | None = None
         self.inbox: list[Inbound] = []
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
         self._served: OrderedDict[str, OrderedDict[int, Any]] = OrderedDict()
@@ -97,9 +102,12 @@ class Owner:
         self, dest: Dest, number: int, status: int, term: Term, offset: int, value: Any
     ) -> None:
         """Put one answer into this turn's columns."""
-        columns = self.answers.get((dest, term))
-        if columns is None:
-            columns = self.answers[dest, term] = Answers()
+        columns = self._columns
+        if dest is not self._last_dest or term is not self._last_term or not self.answers:
+            columns = self.answers.get((dest, term))
+            if columns is None:
+                columns = self.answers[dest, term] = Answers()
+            self._columns, self._last_dest, self._last_term = columns, dest, term
         columns.numbers.append(number)
         columns.statuses.append(status)
         columns.offsets.append(offset)
@@ -126,29 +134,42 @@ class Owner:
 
     # --- writes without a handler: the hot path
 
-    def write(
-        self, dest: Dest, number: int, verb: str, path: Any, value: bytes, seq: int, shard: Shard,
-        level: int, expect: Any, ttl_ms: int,
-    ) -> None:
-        """Carry out one log write and answer it, now or when replicated."""
-        verdict = self._admit(dest, number, seq, shard, level)
-        if verdict is None:
-            return
+    def write(self, dest: Dest, row: Any, shard: Shard) -> None:
+        """Carry out a log write (a Row of the router) and answer it, now or when replicated."""
+        number, verb, path, value, seq, level, expect, ttl_ms = row
+        cluster = self._cluster
+        sid = dest.sid
+        if not shard.sessions.is_next(sid, seq):
+            verdict = self._admit(dest, number, seq, shard, level)
+            if verdict == "hole":
+                self._fill(dest, number, verb, path, value, seq, shard, level)
+            if verdict != "next":
+                return
         reply = None
-        try:
-            if path == () and verb == "add":
-                record, reply = self._allocate(dest.sid, seq, shard)
-            elif verdict == "hole":
-                record = self._late(dest.sid, seq, verb, path, value, shard, expect, ttl_ms)
-            else:
-                record = self._resolved(
-                    dest.sid, seq, verb, path, value, shard, expect, ttl_ms
-                )
-        except RxferoError as error:
-            self._refuse(dest, number, seq, shard, error)
-            return
-        self._log(shard, record)
-        self._settle(dest, number, shard, record.number, level, reply)
+        if expect is None and not ttl_ms and verb in PLAIN and len(path) == 1:
+            stamp = cluster.clock.tick(cluster.wall_ms)
+            at = shard.log.end + 1
+            record = _new(
+                Record, (shard.term, at, DATA, sid, seq, path, verb, value, stamp, None, 0)
+            )
+        else:
+            try:
+                if path == () and verb == "add":
+                    record, reply = self._allocate(sid, seq, shard)
+                else:
+                    record = self._resolved(sid, seq, verb, path, value, shard, expect, ttl_ms)
+            except RxferoError as error:
+                self._refuse(dest, number, seq, shard, error)
+                return
+            at = record.number
+            if record.expires:
+                cluster.expiring.add(shard.id)
+        shard.append(record)
+        cluster.logged(shard, record)
+        if level == COMMIT or (level == AUTO and not cluster.cursors):
+            self.answer(dest, number, OK, shard.term, at, reply)
+        else:
+            self._settle(dest, number, shard, at, level, reply)
 
     def _admit(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> str | None:
         verdict = shard.sessions.check(dest.sid, seq)
@@ -292,8 +313,15 @@ class Owner:
             if end > match.get(number, 0):
                 match[number] = min(end, shard.log.end)
                 touched.add(number)
-                if shard.waits:
+                waits = shard.waits
+                while waits and waits[0].level in ONE and waits[0].number <= end:
+                    wait = waits.popleft()
+                    dest, request, value = wait.reply
+                    self.answer(dest, request, OK, fence, wait.number, value)
+                if waits:
                     self.resolve(shard)
+                else:
+                    cluster.waiting.discard(number)
 
     def resolve(self, shard: Shard) -> None:
         """Answer the waits of a shard whose level has been reached."""

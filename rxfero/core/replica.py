@@ -26,7 +26,7 @@ from rxfero.core.owner import Inbound, Owner
 from rxfero.core.peering import CLIENT, Address, Contact, Peering
 from rxfero.core.position import Term
 from rxfero.core.requests import COMMIT, Call, Requests
-from rxfero.core.ring import Ring
+from rxfero.core.ring import Ring, shard_of
 from rxfero.core.router import Router
 from rxfero.core.shard import FOLLOWER, OWNER
 from rxfero.core.succession import Succession
@@ -102,6 +102,7 @@ class Replica:
         self.peering = Peering(constants, settings.client, settings.rng)
         self.links: dict[int, Link] = {}
         self._probes: set[int] = set()
+        self._plain = settings.partition is None and settings.hash is None
         self.discovered = False
         self._born, self._restores = now, restores
         self._woken = now
@@ -424,8 +425,13 @@ class Replica:
 
     def submit(self, call: Call, now: float) -> None:
         """Take a request of the program; it settles by a later turn."""
-        self.cluster.now = now
-        self.router.submit(call, now)
+        cluster = self.cluster
+        cluster.now = now
+        path = call.path
+        if path and self._plain:
+            self.requests.submit(call, shard_of(path[0], cluster.count), now)
+        else:
+            self.router.submit(call, now)
 
     def apply(self, inbound: Inbound, now: float) -> Any:
         """Carry out the default verb of a request (the handler's `next()`)."""
@@ -465,7 +471,8 @@ class Replica:
         if not any(m.state == ALIVE for m in self.members.others()):
             return True
         return all(
-            s.role == FOLLOWER and s.log.last_term == s.promised and not (s.branches or s.dumps)
+            s.role == FOLLOWER and s.owner is not None and s.log.last_term == s.promised
+            and not (s.branches or s.dumps)
             for s in self.cluster.shards
         )
 
@@ -517,7 +524,7 @@ class Replica:
             return
         for shard in self.cluster.shards:
             if shard.role != FOLLOWER:
-                shard.role = FOLLOWER
+                shard.role, shard.owner = FOLLOWER, None
                 self.succession.lost.append(shard)
 
     @property
@@ -627,8 +634,7 @@ class Replica:
                 self.cluster.say(name, frame.SAFE, body)
 
     def _safe(self, pairs: list[tuple[int, int]]) -> None:
-        for number, point in pairs:
-            self.requests.safe(number, point, self.cluster.shards[number].sessions)
+        self.requests.safe(dict(pairs), self.cluster.shards)
         self.cluster.note("stable", pairs)
 
     def _search(self, now: float) -> None:

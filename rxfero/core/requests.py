@@ -3,7 +3,7 @@
 One process is one session: its requests carry dense numbers, and its log writes carry dense
 sequence numbers a shard, so that an owner can refuse gaps and repeat answers (R10). A request stays
 here until a reply, a timeout or the end of the cache. Unanswered ones are sent again, in order,
-after a link closed or when nothing was heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and the
+after a link closed or when nothing was sent or heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and the
 owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
 known to be on every live server, or until the retain window is full (R12): a GAP answer inside the
 window resends them, outside of it the session ends, its calls fail as `Uncertain` and the missing
@@ -14,7 +14,6 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.position import Offset, Term
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from rxfero.core.path import Path
-    from rxfero.core.sessions import Sessions
+    from rxfero.core.shard import Shard
 
 # Reply statuses (REPLY, CONSISTENCY 3.4).
 OK, GAP, RETRY, UNKNOWN, NOT_REPLICATED, TOO_BIG, OVERLOADED, FAILED = range(8)
@@ -36,7 +35,7 @@ COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
 
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 
-RETRY_S, RETRY_S_MAX, REWIND_S = 0.5, 5.0, 0.25
+RETRY_S, RETRY_S_MAX, REWIND_S = 1.0, 5.0, 0.25
 WINDOW = 1 << 15  # requests on their way at once; more wait here
 RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
 
@@ -48,25 +47,16 @@ class Call:
     Invariant: once `done`, status, result and offset never change again.
     """
 
-    __slots__ = (
-        "acked",
-        "deadline",
-        "done",
-        "expect",
-        "level",
-        "number",
-        "offset",
-        "path",
-        "result",
-        "seq",
-        "shard",
-        "status",
-        "target",
-        "ttl_ms",
-        "value",
-        "verb",
-        "watched",
-    )
+    number = 0
+    seq = 0
+    shard = -1
+    acked = False
+    done = False
+    status = OK
+    result: bytes | None = None
+    offset: Offset | None = None
+    deadline = 0.0
+    target: str | None = None
 
     def __init__(
         self,
@@ -79,14 +69,6 @@ class Call:
     ) -> None:
         self.verb, self.path, self.value, self.level = verb, path, value, level
         self.expect, self.ttl_ms = expect, ttl_ms
-        self.number = self.seq = 0
-        self.shard = -1
-        self.acked = self.done = self.watched = False
-        self.status = OK
-        self.result: bytes | None = None
-        self.offset: Offset | None = None
-        self.deadline = 0.0
-        self.target: str | None = None
 
     public = False  # whether the program made it (the face's Guarantee did)
 
@@ -141,8 +123,7 @@ class Requests:
     def _open_session(self) -> None:
         self.sid = f"{self._name[:40]}-{self._rng.getrandbits(48):012x}"
         self._seqs: dict[int, int] = {}
-        self._retained: dict[int, OrderedDict[int, Call]] = {}
-        self._kept: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._kept: dict[int, Call] = {}  # by number, in the order they were acknowledged
         self._kept_bytes = 0
         self._rewound: dict[int, float] = {}
 
@@ -150,9 +131,8 @@ class Requests:
 
     def submit(self, call: Call, shard: int, now: float) -> None:
         """Number a request and queue it; `shard` is -1 for one without a key."""
-        self.number += 1
-        call.number = self.number
-        call.shard = shard
+        self.number = number = self.number + 1
+        call.number, call.shard = number, shard
         if call.verb in WRITES:
             call.seq = self._seqs[shard] = self._seqs.get(shard, 0) + 1
         if not call.deadline:
@@ -161,7 +141,7 @@ class Requests:
             self._soonest = call.deadline
         if not self.pending:
             self._progress, self._retry_s = now, RETRY_S
-        self.pending[call.number] = call
+        self.pending[number] = call
         self.queue.append(call)
         self.bytes += len(call.value) + 64
 
@@ -175,9 +155,11 @@ class Requests:
         self._soonest = min(self._soonest, call.deadline)
         self.queue.append(call)
 
-    def drain(self) -> list[Call]:
+    def drain(self, now: float) -> list[Call]:
         """Take the requests to send in this turn, in order, as many as the window has room for."""
         queue = self.queue
+        if queue:
+            self._progress = now
         room = WINDOW - (len(self.pending) - len(queue))
         if len(queue) > room:
             self.queue = queue[max(room, 0) :]
@@ -191,14 +173,7 @@ class Requests:
 
     def resend(self, now: float, lost: str | None = None) -> None:
         """Queue again, in order, all that is unanswered (or all that went to one lost server)."""
-        queued = {call.number for call in self.queue}
-        calls = [
-            c
-            for n, c in self.pending.items()
-            if n not in queued and (lost is None or c.target == lost)
-        ]
-        calls.sort(key=_by_number)
-        self.queue = sorted(self.queue + calls, key=_by_number)
+        self._enqueue([c for c in self.pending.values() if lost is None or c.target == lost])
         self._progress = now
 
     # --- answers
@@ -231,7 +206,7 @@ class Requests:
             del pending[number]
             self.bytes -= len(call.value) + 64
             if offsets is not None and offsets[i]:
-                call.offset = Offset(call.shard, term, offsets[i])
+                call.offset = _new(Offset, (call.shard, term, offsets[i]))
                 if call.seq:
                     self._keep(call)
             if call.done:
@@ -241,40 +216,45 @@ class Requests:
         return settled
 
     def _keep(self, call: Call) -> None:
-        self._retained.setdefault(call.shard, OrderedDict())[call.seq] = call
-        self._kept[call.shard, call.seq] = call.size
-        self._kept_bytes += call.size
+        kept = self._kept
+        if call.number not in kept:
+            self._kept_bytes += len(call.value) + 64
+        kept[call.number] = call
         records, size = self._retain
-        while len(self._kept) > records or self._kept_bytes > size:
-            (shard, seq), freed = self._kept.popitem(last=False)
-            self._kept_bytes -= freed
-            shelf = self._retained[shard]
-            shelf.pop(seq, None)
-            if not shelf:
-                del self._retained[shard]
+        while len(kept) > records or self._kept_bytes > size:
+            self._kept_bytes -= kept.pop(next(iter(kept))).size
 
-    def safe(self, shard: int, number: int, sessions: Sessions) -> None:
-        """Forget the retained writes of a shard that every live server holds (R12).
+    def safe(self, points: dict[int, int], shards: list[Shard]) -> None:
+        """Forget the retained writes that every live server holds (R12).
 
         One that the local copy of the log does not hold, though its position has been passed,
         was lost with its owner: it is sent again.
         """
-        shelf = self._retained.get(shard)
-        if shelf is None:
+        if not self._kept:
+            return
+        lost: list[Call] = []
+        for number, call in list(self._kept.items()):
+            point = points.get(call.shard, 0)
+            if call.offset is None or call.offset.number > point:
+                continue
+            if shards[call.shard].sessions.has(self.sid, call.seq):
+                del self._kept[number]
+                self._kept_bytes -= call.size
+            elif number not in self.pending:
+                lost.append(call)
+        self._enqueue(lost)
+
+    def _enqueue(self, calls: list[Call]) -> None:
+        """Queue requests again, in order, those not queued already."""
+        if not calls:
             return
         queued = {c.number for c in self.queue}
-        for seq in [s for s, c in shelf.items() if c.offset and c.offset.number <= number]:
-            call = shelf[seq]
-            if sessions.has(self.sid, seq):
-                del shelf[seq]
-                self._kept_bytes -= self._kept.pop((shard, seq))
-            elif call.number not in self.pending and call.number not in queued:
+        fresh = [c for c in calls if c.number not in queued]
+        for call in fresh:
+            if call.number not in self.pending:
                 self.pending[call.number] = call
                 self.bytes += call.size
-                self.queue.append(call)
-        self.queue.sort(key=_by_number)
-        if not shelf:
-            del self._retained[shard]
+        self.queue = sorted(self.queue + fresh, key=_by_number)
 
     def _rewind(self, call: Call, expected: int, now: float) -> None:
         """Send again from `expected` on, or end the session when that is no longer here."""
@@ -282,7 +262,7 @@ class Requests:
             return  # this answer is to something sent before the last rewind (R11)
         self._rewound[call.shard] = now
         shard = call.shard
-        have = dict(self._retained.get(shard, {}))
+        have = {c.seq: c for c in self._kept.values() if c.shard == shard}
         for other in self.pending.values():
             if other.shard == shard and other.seq:
                 have[other.seq] = other
@@ -293,13 +273,7 @@ class Requests:
                 missing = [s for s in range(expected, call.seq) if s not in have]
                 self._restart(shard, missing, now)
             return
-        queued = {c.number for c in self.queue}
-        again = [have[s] for s in sorted(have) if s >= expected and have[s].number not in queued]
-        for kept in again:
-            if kept.number not in self.pending:
-                self.pending[kept.number] = kept
-                self.bytes += kept.size
-        self.queue = sorted(self.queue + again, key=_by_number)
+        self._enqueue([have[s] for s in sorted(have) if s >= expected])
 
     def _restart(self, shard: int, missing: list[int], now: float) -> None:
         """Open a new session: this one has a hole that nobody can fill."""
@@ -346,13 +320,7 @@ class Requests:
                     soonest = call.deadline
             self._soonest = soonest
         if now >= self._hurry:
-            queued = {c.number for c in self.queue}
-            again = [
-                c
-                for c in self.pending.values()
-                if c.shard in self._refused and c.number not in queued
-            ]
-            self.queue = sorted(self.queue + again, key=_by_number)
+            self._enqueue([c for c in self.pending.values() if c.shard in self._refused])
             self._refused.clear()
             self._hurry = float("inf")
         if self.pending and now >= self._progress + self._retry_s:
@@ -375,6 +343,9 @@ class Requests:
 
     def __repr__(self) -> str:
         return f"<Requests {self.sid} pending={len(self.pending)} retained={len(self._kept)}>"
+
+
+_new = tuple.__new__
 
 
 def _by_number(call: Call) -> int:

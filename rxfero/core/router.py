@@ -9,7 +9,9 @@ refused with RETRY. Messages without a key are handled where they arrive.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Any, NamedTuple
 
 from rxfero.core import columns, frame
 from rxfero.core.change import Change
@@ -20,6 +22,7 @@ from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import (
     COMMIT, COMPARE, NOT_ALLOWED, OK, RETRY, WRITES, Call, Requests,
 )
+from rxfero.core.ring import shard_of
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError
@@ -29,23 +32,21 @@ NIL = b"\xc0"
 ROWS = 2048  # requests in one frame
 
 
-class Row:
+class Row(NamedTuple):
     """One request with its columns gathered: what routing and the owner need."""
 
-    __slots__ = ("expect", "level", "number", "path", "seq", "ttl_ms", "value", "verb")
-
-    def __init__(
-        self, number: int, verb: str, path: Any, value: bytes, seq: int, level: int, expect: Any,
-        ttl_ms: int,
-    ) -> None:
-        self.number, self.verb, self.path, self.value = number, verb, path, value
-        self.seq, self.level, self.expect, self.ttl_ms = seq, level, expect, ttl_ms
+    number: int
+    verb: str
+    path: Any
+    value: bytes
+    seq: int
+    level: int
+    expect: Any
+    ttl_ms: int
 
 
 class Inner(Call):
     """The first half of an `add` without a key: asks the counter's owner for the next id."""
-
-    __slots__ = ("parent",)
 
     def __init__(self, parent: Call) -> None:
         super().__init__("add", (), NIL, COMMIT)
@@ -60,6 +61,8 @@ class Router:
         self._parked: list[tuple[Dest, int, Row]] = []
         self._parked_bytes = 0
         self._turn = 0
+        self._handled = cluster.settings.handled
+        self._plain = cluster.settings.partition is None and cluster.settings.hash is None
         self.settled: list[Call] = []
         self.acked: list[Call] = []
         self.partials: list[tuple[Call, bytes]] = []
@@ -96,7 +99,7 @@ class Router:
 
     def flush_calls(self) -> None:
         """Send the program's requests of this turn, as columns, to whom they belong."""
-        queue = self.requests.drain()
+        queue = self.requests.drain(self._cluster.now)
         if not queue:
             return
         held: list[Call] = []
@@ -148,21 +151,23 @@ class Router:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
         room = cluster.constants.outbox.frag // 2
-        part: list[Row] = []
+        part: list[Call] = []
         size = 0
         for call in calls:
             weight = len(call.value) + 64
             if part and (len(part) >= ROWS or size + weight > room):
                 cluster.say(target, kind, self._body(cluster.name, hops, part))
                 part, size = [], 0
-            part.append(_row(call))
+            part.append(call)
             size += weight
         cluster.say(target, kind, self._body(cluster.name, hops, part))
         cluster.note("tack", len(calls))
         if kind == frame.FORWARD:
             self._acknowledged(calls)
 
-    def _body(self, to: str, hops: int, rows: list[Row], sid: str | None = None) -> list[Any]:
+    def _body(
+        self, to: str, hops: int, rows: Sequence[Row | Call], sid: str | None = None
+    ) -> list[Any]:
         numbers = [r.number for r in rows]
         count = len(numbers)
         dense = numbers[-1] - numbers[0] == count - 1 and numbers == list(
@@ -218,15 +223,18 @@ class Router:
         if client:
             cluster.say(source, frame.ACK, [sid, numbers])
         dest = Dest(source, to, sid)
-        verb_of = [verbs] * count if type(verbs) is str else verbs
-        level_of = [levels] * count if type(levels) is int else levels
-        paths = _paths(keys)
+        columns_ = zip(
+            wanted,
+            repeat(verbs) if type(verbs) is str else verbs,
+            _paths(keys),
+            values,
+            seqs,
+            repeat(levels) if type(levels) is int else levels,
+            repeat(None) if expects is None else expects,
+            repeat(0) if ttls is None else ttls,
+        )
         forwards: dict[str, list[Row]] = {}
-        for i in range(count):
-            row = Row(
-                wanted[i], verb_of[i], paths[i], values[i], seqs[i], level_of[i],
-                None if expects is None else expects[i], 0 if ttls is None else ttls[i],
-            )
+        for row in map(tuple.__new__, repeat(Row), columns_):
             target = self.carry_out(dest, hops, row)
             if target is not None:
                 forwards.setdefault(target, []).append(row)
@@ -242,16 +250,16 @@ class Router:
         if path is None:
             self._to_handler(dest, hops, row, -1)
             return None
-        number = self.place(row.verb, path, row.value)
+        if self._plain and path:
+            number = shard_of(path[0], cluster.count)
+        else:
+            number = self.place(row.verb, path, row.value)
         shard = cluster.shards[number]
         if shard.role == OWNER:
-            if cluster.settings.handled or row.verb not in WRITES or not row.seq:
+            if self._handled or row.verb not in WRITES or not row.seq:
                 self._to_handler(dest, hops, row, number)
             else:
-                owner.write(
-                    dest, row.number, row.verb, path, row.value, row.seq, shard, row.level,
-                    row.expect, row.ttl_ms,
-                )
+                owner.write(dest, row, shard)
             return None
         target = self._owner_name(shard)
         if target is not None and hops <= cluster.constants.requests.hops:
@@ -440,7 +448,7 @@ def _row(call: Call) -> Row:
     return Row(
         call.number, call.verb, call.path, call.value, call.seq, call.level, call.expect,
         call.ttl_ms,
-    )
+    )  # fmt: skip
 
 
 def _paths(keys: list[Any]) -> list[Any]:

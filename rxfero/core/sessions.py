@@ -110,6 +110,11 @@ class Sessions:
             return "gap"
         return "duplicate" if session.has(seq) else "hole"
 
+    def is_next(self, sid: str, seq: int) -> bool:
+        """Whether :meth:`check` would say "next"; the hot path's question."""
+        session = self._table.get(sid)
+        return seq == 1 if session is None else seq == session.top + 1
+
     def expected(self, sid: str) -> int:
         """Give the number that the session's next write must carry."""
         session = self._table.get(sid)

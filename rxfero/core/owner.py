@@ -139,15 +139,15 @@ class Owner:
         number, verb, path, value, seq, level, expect, ttl_ms = row
         cluster = self._cluster
         sid = dest.sid
+        late = False
         if not shard.sessions.is_next(sid, seq):
             verdict = self._admit(dest, number, seq, shard, level)
-            if verdict == "hole":
-                self._fill(dest, number, verb, path, value, seq, shard, level)
-            if verdict != "next":
+            if verdict is None:
                 return
+            late = verdict == "hole"
         reply = None
-        if expect is None and not ttl_ms and verb in PLAIN and len(path) == 1:
-            stamp = cluster.clock.tick(cluster.wall_ms)
+        if not late and expect is None and not ttl_ms and verb in PLAIN and len(path) == 1:
+            stamp = cluster.clock.next()
             at = shard.log.end + 1
             record = _new(
                 Record, (shard.term, at, DATA, sid, seq, path, verb, value, stamp, None, 0)
@@ -156,6 +156,8 @@ class Owner:
             try:
                 if path == () and verb == "add":
                     record, reply = self._allocate(sid, seq, shard)
+                elif late:
+                    record = self._late(sid, seq, verb, path, value, shard, expect, ttl_ms)
                 else:
                     record = self._resolved(sid, seq, verb, path, value, shard, expect, ttl_ms)
             except RxferoError as error:

@@ -586,7 +586,7 @@ class World:
         """Look at what a replica tells its program."""
         announced = {p for e, p in ready.notices if e == "reset"}
         announced |= {p[0] for e, p in ready.notices if e == "rollback"}
-        for number, record in ready.changes:
+        for number, record in (p for batch in ready.changes for p in zip(*batch, strict=True)):
             key = (host.name, host.epoch, number)
             before = self._applied.get(key, 0)
             assert record.number == before + 1 or not before or number in announced, (

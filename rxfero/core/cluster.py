@@ -75,11 +75,12 @@ class Cluster:
         self.expiring: set[int] = set()
         self.index: dict[str | int, int] = {}  # shard of each key, with a partition function
         self.frames: list[tuple[int, bytes]] = []
-        self.changes: list[tuple[int, Record]] = []
+        self.changes: list[tuple[list[int], list[Record]]] = []
         self.notices: list[tuple[str, Any]] = []
         self._where: list[int] = []
         self._fresh: list[Record] = []
         self._fresh_bytes = 0
+        self._flush_at = constants.outbox.max
         self._acks: dict[tuple[str, Term], dict[int, int]] = {}
 
     # --- keys and owners
@@ -129,6 +130,13 @@ class Cluster:
         self.frames.append((link, frame.encode_raw(frame.RELAY, envelope)))
         return True
 
+    def reaches(self, name: str) -> bool:
+        """Whether :meth:`say` has a way to a server: a link, or a third server that hears it."""
+        if name in self.servers:
+            return True
+        member = self.members.table.get(name)
+        return member is not None and member.state != DEAD and member.via in self.servers
+
     def say_link(self, link: int, kind: int, body: Any) -> None:
         """Send a frame on one link."""
         self.frames.append((link, frame.encode_raw(kind, pack_body(body))))
@@ -155,24 +163,16 @@ class Cluster:
         self._where.append(shard.id)
         self._fresh.append(record)
         self._fresh_bytes += len(record.value) + RECORD_BYTES
-        self.changes.append((shard.id, record))
-        self.touched.add(shard.id)
-        if self.settings.partition is not None and record.path:
-            self.index[record.path[0]] = shard.id
-        if self._fresh_bytes >= self.constants.outbox.max or len(self._fresh) >= 4096:
+        if self._fresh_bytes >= self._flush_at:
             self.flush_log()
 
-    def followed(self, number: int, record: Record) -> None:
-        """Note a record that this node has just applied as a follower."""
-        self.changes.append((number, record))
-        if self.settings.partition is not None and record.path:
-            self.index[record.path[0]] = number
-        if self.feeds:
-            self._where.append(number)
-            self._fresh.append(record)
-            self._fresh_bytes += len(record.value) + RECORD_BYTES
-            if self._fresh_bytes >= self.constants.outbox.max:
-                self.flush_log()
+    def followed(self, numbers: list[int], records: list[Record]) -> None:
+        """Note records that this node has just applied as a follower."""
+        self._where += numbers
+        self._fresh += records
+        self._fresh_bytes += sum([len(r.value) for r in records]) + RECORD_BYTES * len(records)
+        if self._fresh_bytes >= self._flush_at:
+            self.flush_log()
 
     def flush_log(self) -> None:
         """Pack the fresh records once and hand them to every follower."""
@@ -180,6 +180,10 @@ class Cluster:
             return
         where, fresh = self._where, self._fresh
         self._where, self._fresh, self._fresh_bytes = [], [], 0
+        self.changes.append((where, fresh))
+        self.touched.update(where)
+        if self.settings.partition is not None:
+            self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
         if self.feeds:
             self._feed(where, fresh)
         if not self.cursors:
@@ -238,9 +242,13 @@ class Cluster:
             for body in catchup.snapshot(shard, fence, point):
                 self.say(cursor.name, frame.SNAP, body)
 
-    def acknowledge(self, owner: str, fence: Term, number: int, end: int) -> None:
-        """Remember to tell an owner how far this node follows a shard."""
-        self._acks.setdefault((owner, fence), {})[number] = end
+    def acknowledge(self, owner: str, fence: Term, ends: dict[int, int]) -> None:
+        """Remember to tell an owner how far this node follows its shards."""
+        known = self._acks.get((owner, fence))
+        if known is None:
+            self._acks[owner, fence] = ends
+        else:
+            known.update(ends)
 
     def flush_acks(self) -> None:
         """Send the acknowledgements of this turn, one frame an owner."""

@@ -51,7 +51,7 @@ class Ready:
         self.frames: list[tuple[int, bytes]] = []
         self.dials: list[tuple[Contact, Address]] = []
         self.closes: list[tuple[int, str]] = []
-        self.changes: list[tuple[int, Record]] = []
+        self.changes: list[tuple[list[int], list[Record]]] = []
         self.acked: list[Call] = []
         self.partials: list[tuple[Call, bytes]] = []
         self.settled: list[Call] = []
@@ -165,6 +165,7 @@ class Replica:
             return
         if contact.name is not None and "refused" in reason.lower():
             self.members.refused(contact.name)
+            self._tick = now
         self.peering.closed(link_id, reason, now)
 
     def closed(self, link_id: int, reason: str, now: float) -> None:

@@ -119,6 +119,7 @@ class Router:
         for target, calls in groups.items():
             self._send(target, calls)
         if local:
+            cluster.clock.tick(cluster.wall_ms)
             dest = Dest("", cluster.name, self.requests.sid)
             self._acknowledged(local)
             for call in local:
@@ -234,6 +235,7 @@ class Router:
             repeat(0) if ttls is None else ttls,
         )
         forwards: dict[str, list[Row]] = {}
+        cluster.clock.tick(cluster.wall_ms)
         for row in map(tuple.__new__, repeat(Row), columns_):
             target = self.carry_out(dest, hops, row)
             if target is not None:
@@ -272,12 +274,17 @@ class Router:
         return None
 
     def _owner_name(self, shard: Shard) -> str | None:
-        """Give the other server that serves a shard, or should; None when it should be this one."""
+        """Give the other server that serves a shard, or should.
+
+        None when it should be this one, or when nobody is heard who could pass it on: it waits.
+        """
         cluster = self._cluster
         name = cluster.ring.owners[shard.id]
         if name is None or name == cluster.name:
             name = shard.owner
-        return None if name == cluster.name else name
+        if name is None or name == cluster.name:
+            return None
+        return name if name in cluster.servers or cluster.reaches(name) else None
 
     def _to_handler(self, dest: Dest, hops: int, row: Row, number: int) -> None:
         if not self._cluster.settings.handled:
@@ -293,6 +300,7 @@ class Router:
 
     def unpark(self) -> None:
         """Look again at parked requests: somebody may serve their shards now."""
+        self._cluster.clock.tick(self._cluster.wall_ms)
         parked, self._parked = self._parked, []
         self._parked_bytes = 0
         forwards: dict[tuple[Dest, int, str], list[Row]] = {}

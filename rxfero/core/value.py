@@ -1,219 +1,301 @@
-"""The value: what can be stored, and how it is packed, unpacked and kept from being changed.
+"""The value: what can be stored, how it is packed and unpacked, and kept from being changed.
 
 Values are None, booleans, integers of 64 bits, floats, text, bytes, lists, dicts with text or
-integer keys, and datetimes that know their time zone. Anything else is refused at the call, naming
-the place inside the value. Decoded containers are read-only (:class:`FrozenDict`,
-:class:`FrozenList`): what a reader holds is a snapshot, and `copy()` gives a plain one to change.
+integer keys, and datetimes that know their time zone, at most 32 containers deep. Anything else is
+refused at the call, naming the place inside the value. What :func:`pack` takes, :func:`unpack`
+gives back equal; what :func:`unpack` gives, :func:`pack` takes, whoever sent the bytes. Decoded
+containers are read-only (:mod:`rxfero.core.frozen`): what a reader holds is a snapshot.
 
-This is the only module that knows msgpack; frames are packed here too (`pack_body`).
+This is the only module that knows msgpack, so the bodies of frames are packed here too
+(:func:`pack_body`). It knows no keys of the state, no records and no frames.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, NoReturn, cast
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn, cast
 
 import msgpack
 
+from rxfero.core.frozen import FrozenDict, FrozenList, thaw
 from rxfero.errors import ProtocolError, ValueRefused
 
-DEPTH_MAX = 32
-VALUE_BYTES_MAX = 1 << 31
+__all__ = [
+    "CONTAINERS_MAX", "DEPTH_MAX", "FrozenDict", "FrozenList", "container_bound", "containers",
+    "pack", "pack_all", "pack_body", "thaw", "unpack", "unpack_all", "unpack_body",
+]  # fmt: skip
+
+DEPTH_MAX: Final = 32
+"""Most containers within each other."""
+
+CONTAINERS_MAX: Final = 1 << 18
+"""Most lists and dicts in one value: 256 KiB of empty lists would become 25 MiB of objects."""
 
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 _SCALARS = frozenset((type(None), bool, int, float, str, bytes))
-_CONTAINER_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
+_KEYS = frozenset((str, int))
+_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # first bytes of arrays and maps
+_HEAD_SET = frozenset(_HEADS)
 
 
-def _frozen(self: object, *_: object, **__: object) -> NoReturn:
-    raise TypeError(
-        "this is a read-only snapshot of the state: change it through the cache "
-        "(cache.update(...)), or take .copy() and change that"
-    )
+_CONTAINERS = frozenset((dict, list, FrozenDict, FrozenList))
 
 
-class FrozenDict(dict[Any, Any]):
-    """A dict that cannot be changed; equal to a plain dict with the same items.
-
-    `shared` is the state's own mark: a reader may hold this object, copy before writing.
-    """
-
-    __slots__ = ("shared",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.shared = False
-
-    __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = _frozen  # type: ignore[assignment]
-    __ior__ = _frozen  # type: ignore[assignment]
-
-    def copy(self) -> dict[Any, Any]:
-        """Give a plain dict, deeply: everything in it can be changed."""
-        return {key: thaw(value) for key, value in self.items()}
-
-    def __copy__(self) -> dict[Any, Any]:
-        return self.copy()
-
-    def __deepcopy__(self, memo: object) -> dict[Any, Any]:
-        return self.copy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (dict, (self.copy(),))
+# --- packing
 
 
-class FrozenList(list[Any]):
-    """A list that cannot be changed; equal to a plain list with the same items.
-
-    `shared` is the state's own mark: a reader may hold this object, copy before writing.
-    """
-
-    __slots__ = ("shared",)
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.shared = False
-
-    __setitem__ = __delitem__ = __iadd__ = __imul__ = _frozen  # type: ignore[assignment]
-    append = extend = insert = pop = remove = clear = sort = reverse = _frozen  # type: ignore[assignment]
-
-    def copy(self) -> list[Any]:
-        """Give a plain list, deeply: everything in it can be changed."""
-        return [thaw(value) for value in self]
-
-    def __copy__(self) -> list[Any]:
-        return self.copy()
-
-    def __deepcopy__(self, memo: object) -> list[Any]:
-        return self.copy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (list, (self.copy(),))
-
-
-def thaw(value: Any) -> Any:
-    """Give a plain copy of a value that may be changed."""
-    if isinstance(value, FrozenDict | FrozenList):
-        return value.copy()
-    return value
-
-
-def _default(value: Any) -> Any:
-    kind = type(value)
+def _plain(value: Any) -> Any:
+    kind = cast("type[Any]", type(value))
     if kind is FrozenDict:
-        return dict(cast("dict[Any, Any]", value))
+        return dict(value)
     if kind is FrozenList:
-        return list(cast("list[Any]", value))
+        return list(value)
     raise TypeError(f"type {kind.__name__}")
 
 
-_packer = msgpack.Packer(default=_default, strict_types=True, datetime=True)
+_packer = msgpack.Packer(default=_plain, strict_types=True, datetime=True)
 _pack = _packer.pack
-_body_packer = msgpack.Packer()
-_body_pack = _body_packer.pack
+_body_pack = msgpack.Packer().pack
+_unpackb = msgpack.unpackb
+_MALFORMED = (ValueError, TypeError, OverflowError, msgpack.UnpackException)
 
 
-def pack(value: Any) -> bytes:
+def pack(value: object) -> bytes:
     """Pack one value.
 
     Raises:
         ValueRefused: the value, or something inside it, cannot be stored; names where.
     """
-    if type(value) not in _SCALARS:
-        _check(value, "value", 0)
+    if type(value) not in _SCALARS and not _fits(value, 1, [CONTAINERS_MAX]):
+        raise _refusal(value, _TOO_MANY)
     try:
         return _pack(value)
-    except (TypeError, ValueError, OverflowError, UnicodeError, RecursionError):
+    except (TypeError, ValueError, OverflowError) as error:
         _packer.reset()
-        _explain(value, "value")
-        raise
+        raise _refusal(value, str(error)) from error
 
 
-def _check(value: Any, where: str, depth: int) -> None:
-    """Refuse what msgpack would pack but could not give back."""
-    kind = type(value)
+def pack_all(values: list[Any]) -> bytes:
+    """Pack a column of values as one array.
+
+    Raises:
+        ValueRefused: as :func:`pack`.
+    """
+    return pack(values)
+
+
+def _fits(value: Any, depth: int, left: list[int]) -> bool:
+    """Whether msgpack would not only pack a value but also give it back."""
+    kind = cast("type[Any]", type(value))
     if kind is dict or kind is FrozenDict:
-        for key, item in cast("dict[Any, Any]", value).items():
+        left[0] -= 1
+        if depth > DEPTH_MAX or left[0] < 0:
+            return False
+        for key, item in value.items():
             if type(key) is not str and type(key) is not int:
-                raise ValueRefused(
-                    where, f"a key of type {type(key).__name__} ({key!r}); text or integers only"
-                )
-            if type(item) not in _SCALARS:
-                _deeper(depth, where)
-                _check(item, f"{where}.{key}", depth + 1)
-    elif kind is list or kind is FrozenList:
-        for index, item in enumerate(cast("list[Any]", value)):
-            if type(item) not in _SCALARS:
-                _deeper(depth, where)
-                _check(item, f"{where}[{index}]", depth + 1)
-    elif kind is datetime:
-        if value.utcoffset() is None:
-            raise ValueRefused(where, "a datetime without a time zone; use datetime.now(UTC)")
-    elif kind not in _SCALARS:
-        hint = {"tuple": "; use a list", "set": "; use a list", "Decimal": "; use text or a float"}
-        raise ValueRefused(
-            where, f"type {kind.__name__} cannot be stored{hint.get(kind.__name__, '')}"
-        )
+                return False
+            if type(item) not in _SCALARS and not _fits(item, depth + 1, left):
+                return False
+        return True
+    if kind is list or kind is FrozenList:
+        left[0] -= 1
+        if depth > DEPTH_MAX or left[0] < 0:
+            return False
+        for item in value:
+            if type(item) not in _SCALARS and not _fits(item, depth + 1, left):
+                return False
+        return True
+    return _is_instant(value)
 
 
-def _deeper(depth: int, where: str) -> None:
-    if depth >= DEPTH_MAX:
-        raise ValueRefused(where, f"nested deeper than {DEPTH_MAX} levels (or within itself)")
+def _is_instant(value: Any) -> bool:
+    """Whether it is a datetime that UTC can tell; subclasses would not come back as they were."""
+    if type(value) is not datetime or value.utcoffset() is None:
+        return False
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
-def _explain(value: Any, where: str) -> None:
-    """Find what the packer refused, and say where it is."""
-    kind = type(value)
-    if kind is dict or kind is FrozenDict:
-        for key, item in cast("dict[Any, Any]", value).items():
-            _explain(key, f"{where} (a key)")
-            _explain(item, f"{where}.{key}")
-    elif kind is list or kind is FrozenList:
-        for index, item in enumerate(cast("list[Any]", value)):
-            _explain(item, f"{where}[{index}]")
-    elif kind is int and not _INT_MIN <= value <= _INT_MAX:
-        raise ValueRefused(where, f"the integer {value} needs more than 64 bits")
-    elif kind is str:
+# --- refusing: only here, when all is lost anyway, is the place of the fault computed
+
+_TOO_MANY = f"holds more than {CONTAINERS_MAX} lists and dicts; store it as several keys"
+_HINTS = {
+    "tuple": "use a list",
+    "set": "use a list",
+    "frozenset": "use a list",
+    "Decimal": "use text, or a float",
+    "Fraction": "use text, or a float",
+    "date": "use a datetime with a time zone, or text (isoformat())",
+    "time": "use text (isoformat())",
+    "timedelta": "use its total_seconds()",
+    "UUID": "use text (str(id)) or its bytes",
+    "bytearray": "use bytes(...)",
+    "memoryview": "use bytes(...)",
+    "complex": "use a list of two floats",
+}
+
+
+def _refusal(value: Any, otherwise: str) -> ValueRefused:
+    """Give the refusal that names the first thing in a value that cannot be stored."""
+    found = _fault(value, "value", 1, {}, set())
+    return ValueRefused(*(found or ("value", otherwise)))
+
+
+def _fault(
+    value: Any, where: str, depth: int, seen: dict[int, int], around: set[int]
+) -> tuple[str, str] | None:
+    if type(value) not in _CONTAINERS:
+        why = _fault_of_leaf(value)
+        return None if why is None else (where, why)
+    me = id(value)
+    if me in around:
+        return where, "holds itself; a value is a tree"
+    if depth > DEPTH_MAX:
+        return where, f"nested deeper than {DEPTH_MAX} levels"
+    if seen.get(me, 0) >= depth:
+        return None  # known to be good, also as deep as this
+    around.add(me)
+    if isinstance(value, dict):
+        steps = [(_step(key), key, item) for key, item in cast("dict[Any, Any]", value).items()]
+    else:
+        steps = [(f"[{index}]", 0, item) for index, item in enumerate(value)]
+    for step, key, item in steps:
+        why = _fault_of_key(key)
+        if why is not None:
+            return where, why
+        found = _fault(item, where + step, depth + 1, seen, around)
+        if found is not None:
+            return found
+    around.remove(me)
+    seen[me] = depth
+    return None
+
+
+def _step(key: Any) -> str:
+    return f".{key}" if type(key) is str and key.isidentifier() else f"[{key!r}]"
+
+
+def _fault_of_key(key: Any) -> str | None:
+    if type(key) not in _KEYS:
+        return f"has a key of type {type(key).__name__} ({key!r}); use text or integers"
+    why = _fault_of_leaf(key)
+    return None if why is None else f"has a key that {why}"
+
+
+def _fault_of_leaf(value: Any) -> str | None:
+    kind = cast("type[Any]", type(value))
+    if kind is int and not _INT_MIN <= value <= _INT_MAX:
+        return "needs more than 64 bits; use text"
+    if kind is str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise ValueRefused(where, "text that is not valid unicode (a lone surrogate)") from None
-    elif kind not in _SCALARS and kind is not datetime:
-        raise ValueRefused(where, f"type {kind.__name__} cannot be stored")
+            return "is not valid unicode (a lone surrogate); use bytes"
+    elif kind is datetime:
+        if value.utcoffset() is None:
+            return "is a datetime without a time zone; use datetime.now(UTC) or .astimezone()"
+        return None if _is_instant(value) else "is a datetime outside the years 1 to 9999 of UTC"
+    elif kind not in _SCALARS:
+        return f"has the type {kind.__name__}, which cannot be stored; {_hint(value)}"
+    return None
+
+
+def _hint(value: Any) -> str:
+    name = type(value).__name__
+    if name in _HINTS:
+        return _HINTS[name]
+    for base in (bool, int, float, str, bytes, dict, list, datetime):
+        if isinstance(value, base):
+            return f"use a plain {base.__name__}"
+    return "use a dict of its fields"
+
+
+# --- unpacking
 
 
 def unpack(data: bytes) -> Any:
     """Unpack one value; its containers are read-only.
 
     Raises:
-        ProtocolError: the bytes are no packed value.
+        ProtocolError: the bytes are no packed value that :func:`pack` could have made.
     """
-    try:
-        return msgpack.unpackb(
-            data, object_hook=FrozenDict, list_hook=FrozenList, strict_map_key=False, timestamp=3,
-            ext_hook=_no_ext,
-        )
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
-        raise ProtocolError(f"bytes that are no value: {error}") from error
-
-
-def _no_ext(code: int, _: bytes) -> NoReturn:
-    raise ValueError(f"extension type {code}")
-
-
-def pack_all(values: list[Any]) -> bytes:
-    """Pack a column of values as one array."""
-    return pack(values)
+    if not data or data[0] not in _HEAD_SET:
+        try:
+            return _unpackb(data, timestamp=3, ext_hook=_no_ext)
+        except _MALFORMED as error:
+            raise ProtocolError(f"bytes that are no value: {error}") from error
+    if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
+        raise ProtocolError(f"a value that {_TOO_MANY}")
+    # msgpack itself refuses all keys but text and bytes, at no cost. Bytes, and with them the check
+    # of each key, are only possible where one of their three headers is.
+    strict = not (0xC4 in data or 0xC5 in data or 0xC6 in data)
+    value = _decode(data, strict=strict)
+    if len(data) > DEPTH_MAX and container_bound(data) > DEPTH_MAX:
+        _check_shape(value)
+    return value
 
 
 def unpack_all(data: bytes) -> list[Any]:
-    """Unpack a column of values at once."""
+    """Unpack a column of values at once.
+
+    Raises:
+        ProtocolError: as :func:`unpack`, or no array.
+    """
     values = unpack(data)
     if type(values) is not FrozenList:
         raise ProtocolError("a column of values that is no array")
     return values
 
 
-def pack_body(body: Any) -> bytes:
+def _decode(data: bytes, *, strict: bool) -> Any:
+    try:
+        return _unpackb(
+            data,
+            object_hook=FrozenDict if strict else _keyed,
+            list_hook=FrozenList,
+            strict_map_key=strict,
+            timestamp=3,
+            ext_hook=_no_ext,
+        )
+    except _MALFORMED as error:
+        if strict and "strict_map_key" in str(error):
+            return _decode(data, strict=False)
+        raise ProtocolError(f"bytes that are no value: {error}") from error
+
+
+def _keyed(items: dict[Any, Any]) -> FrozenDict:
+    if not _KEYS.issuperset(map(type, items)):
+        raise ValueError("a key that is neither text nor an integer")
+    return FrozenDict(items)
+
+
+def _no_ext(code: int, _: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code}")
+
+
+def _check_shape(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEPTH_MAX):
+        below: list[Any] = []
+        for node in level:
+            items: Iterable[Any] = (
+                cast("dict[Any, Any]", node).values() if isinstance(node, dict) else node
+            )
+            below += [item for item in items if type(item) in _CONTAINERS]
+        if not below:
+            return
+        level = below
+    raise ProtocolError(f"a value nested deeper than {DEPTH_MAX} levels")
+
+
+# --- the bodies of frames
+
+
+def pack_body(body: object) -> bytes:
     """Pack the body of a frame: lists, dicts, text, bytes, integers; nothing is checked."""
     return _body_pack(body)
 
@@ -222,35 +304,43 @@ def unpack_body(data: bytes | memoryview, *, limit_items: int = 1 << 24) -> Any:
     """Unpack the body of a frame, with limits checked before anything is built.
 
     Raises:
-        ProtocolError: malformed, or more containers or items than `limit_items`.
+        ProtocolError: malformed, more containers than `limit_items`, or one with more items.
     """
     if len(data) > limit_items and containers(data, limit_items) > limit_items:
         raise ProtocolError(f"a body of more than {limit_items} containers")
+    longest = min(limit_items, len(data))  # an array is allocated at the length it declares
     try:
-        return msgpack.unpackb(
-            data, max_array_len=limit_items, max_map_len=limit_items, max_ext_len=0,
-            strict_map_key=False, ext_hook=_no_ext,
+        return _unpackb(
+            data,
+            max_array_len=longest,
+            max_map_len=longest,
+            max_ext_len=0,
+            strict_map_key=False,
+            ext_hook=_no_ext,
         )
-    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+    except _MALFORMED as error:
         raise ProtocolError(f"a body that cannot be read: {error}") from error
 
 
 def container_bound(data: bytes | memoryview) -> int:
     """Give an upper bound of the containers in packed bytes, at the speed of a memory scan."""
     raw = bytes(data)
-    return len(raw) - len(raw.translate(None, _CONTAINER_HEADS))
+    return len(raw) - len(raw.translate(None, _HEADS))
 
 
 def containers(data: bytes | memoryview, limit: int) -> int:
-    """Count the containers in packed bytes; exactly where the cheap bound is above `limit`."""
+    """Count the containers in packed bytes; exactly where the cheap bound is above `limit`.
+
+    Stops when it has found more than `limit`.
+    """
     bound = container_bound(data)
-    return bound if bound <= limit else _count(bytes(data))
+    return bound if bound <= limit else _count(bytes(data), limit)
 
 
-def _count(raw: bytes) -> int:
+def _count(raw: bytes, limit: int) -> int:
     """Walk the headers of packed bytes, passing over text and bytes; stops at what is cut off."""
     at, found, size = 0, 0, len(raw)
-    while at < size:
+    while at < size and found <= limit:
         head = raw[at]
         at += 1
         if 0x80 <= head <= 0x9F or 0xDC <= head <= 0xDF:
@@ -266,12 +356,13 @@ def _count(raw: bytes) -> int:
     return found
 
 
-# Header bytes of msgpack: those followed by a length (its width, extra bytes), and fixed widths.
+# First bytes that a length follows: its width, and how much more; and those of a fixed width.
+# https://github.com/msgpack/msgpack/blob/master/spec.md#overview
 _LENGTHS = {
     0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1),
     0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0),
-}
+}  # fmt: skip
 _FIXED = {
     0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
     0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17,
-}
+}  # fmt: skip

@@ -180,6 +180,7 @@ class Cluster:
             return
         where, fresh = self._where, self._fresh
         self._where, self._fresh, self._fresh_bytes = [], [], 0
+        self.touched.update(where)
         self.changes.append((where, fresh))
         self.touched.update(where)
         if self.settings.partition is not None:

@@ -515,6 +515,7 @@ class Replica:
             return
         if not self.settings.client:
             self._beat(now)
+        self._compact()
         self._search(now)
         self._tick = now + (BUSY_S if self._unfinished else IDLE_S)
 
@@ -552,7 +553,6 @@ class Replica:
         self.owner.expire()
         self.succession.offer()
         self.succession.stale = True
-        self._compact()
         if now - self._pinged >= self.settings.constants.heartbeat.ping / 1000:
             self._pinged = now
             self._tell_safe()
@@ -580,14 +580,18 @@ class Replica:
     def _compact(self) -> None:
         """Bound the history of every shard (R13)."""
         keep_ = int(self.settings.constants.partitions.history.max)
-        for number in list(self.cluster.touched):
+        client, touched = self.settings.client, self.cluster.touched
+        for number in list(touched):
             shard = self.cluster.shards[number]
             log = shard.log
             excess = len(log.records) - keep_
             if excess <= max(16, keep_ // 8):
+                if shard.role != OWNER or shard.safe >= log.end:
+                    touched.discard(number)
                 continue
             point = log.end - keep_
-            if len(self.members.table) > 1 and len(log.records) < 4 * keep_:
+            alone = client or len(self.members.table) == 1
+            if not alone and len(log.records) < 4 * keep_:
                 if self.members.dead:
                     continue  # it may only be cut off, and come back with what it wrote
                 point = min(point, shard.stable)
@@ -603,21 +607,17 @@ class Replica:
         for number in list(cluster.touched):
             shard = cluster.shards[number]
             if shard.role != OWNER:
-                if shard.log.end - shard.log.base <= self.settings.constants.partitions.history.max:
-                    cluster.touched.discard(number)
                 continue
             cursors = cluster.cursors
             ends = [cursors[n].match.get(number, 0) if n in cursors else 0 for n in names]
             point = min(ends, default=shard.log.end)
-            if point > shard.safe:
+            if point > shard.safe or (whole and point > shard.stable):
                 shard.safe = point
                 if whole:
                     shard.stable = max(shard.stable, point)
                 group = by_fence.setdefault(shard.term, ([], []))
                 group[0].append(number)
                 group[1].append(point)
-            if point == shard.log.end:
-                cluster.touched.discard(number)
         for fence, (numbers, points) in by_fence.items():
             cluster.tell_all(frame.SAFE, [fence, numbers, points], clients=True)
             self._safe(list(zip(numbers, points, strict=True)))

@@ -236,7 +236,7 @@ class Succession:
                 shard = cluster.shards[number]
                 if number in takeover.donors[source] and shard.follow(record) == 0:
                     cluster.clock.observe(record.hlc)
-                    cluster.followed(number, record)
+                    cluster.followed([number], [record])
         elif what == 1:
             _, number, whole = self._parts.setdefault(source, catchup.Gathering()).take(rest)
             if whole is not None and number in takeover.donors[source]:
@@ -252,6 +252,7 @@ class Succession:
         """Install a snapshot, and tell the program what it undid."""
         cluster = self._cluster
         cluster.flush_log()
+        cluster.touched.add(shard.id)
         before = shard.log.end
         undone = install(shard, image)
         if cluster.client:

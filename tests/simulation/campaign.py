@@ -14,7 +14,7 @@ from rxfero.core.path import Path
 from rxfero.core.value import pack
 from tests.simulation.world import Host, World, Write
 
-FAULTS = ("split", "link", "oneway", "alone", "crash", "pause", "leave")
+FAULTS = ("split", "link", "oneway", "alone", "crash", "pause", "leave", "slow")
 
 
 class Campaign:
@@ -31,6 +31,7 @@ class Campaign:
         self.keys = forced.get("keys", rng.choice((4, 12, 40)))
         self.shape = forced.get("shape", rng.random() < 0.3)  # deep writes, pushes, conditions
         self.pace = forced.get("pace", rng.choice((0.3, 1.0, 2.0)))
+        self.apart = forced.get("apart", rng.random() < 0.2)
         faults = forced.get("faults")
         if faults is None:
             faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
@@ -56,6 +57,8 @@ class Campaign:
             host.skew = (rng.random() * 2 - 1) * self.skew
             world.after(rng.random() * 0.5, host.start)
             world.after(1.0 + rng.random(), self._step, host, 0)
+        if self.apart and self.servers > 1:  # founders that meet later
+            world.split(["n0"], [n for n in world.hosts if n != "n0"])
         world.after(3.0, self._nemesis)
         world.after(0.5, self._look)
         world.run(self.duration)
@@ -118,6 +121,8 @@ class Campaign:
             world.split([a], [n for n in names if n != a])
         elif fault == "heal":
             world.heal()
+        elif fault == "slow":
+            world.slowness = rng.choice((1.0, 10.0, 60.0))
         elif fault == "crash":
             host = world.hosts[rng.choice(names)]
             if host.up:

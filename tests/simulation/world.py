@@ -20,7 +20,7 @@ from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
-from rxfero.core.change import DATA, LOST, Record
+from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
 from rxfero.core.members import ALIVE
@@ -29,7 +29,9 @@ from rxfero.core.peering import Address
 from rxfero.core.position import Term
 from rxfero.core.replica import Replica
 from rxfero.core.requests import OK, Call
+from rxfero.core.sessions import Sessions
 from rxfero.core.shard import Shard
+from rxfero.core.state import State
 from rxfero.core.value import pack
 from rxfero.errors import ProtocolError, RxferoError
 
@@ -356,6 +358,8 @@ class World:
         self._heap: list[tuple[float, int, Callable[..., None], Any]] = []
         self._count = 0
         World.current = self
+        self.slowness = 1.0
+        self.lost = 0
         self.patience = 8.0  # seconds after which a side may give up a stalled connection
 
     # --- time
@@ -408,7 +412,7 @@ class World:
 
     def latency(self) -> float:
         """Give the time a packet takes."""
-        return 0.001 + self.rng.random() * 0.004
+        return (0.001 + self.rng.random() * 0.004) * self.slowness
 
     def cut(self, source: str, target: str) -> None:
         """Let nothing pass from one host to another."""
@@ -620,7 +624,7 @@ class World:
             if shard.role == 2:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"
-        if self.rng.random() < 0.05:
+        if self.events % 16 == 0:
             host.replica.invariants()
 
     def matching(self) -> None:
@@ -695,6 +699,7 @@ class World:
     def settle_down(self, seconds: float = 30.0) -> None:
         """End all faults, start everybody, and let the cluster come to rest."""
         self.heal()
+        self.slowness = 1.0
         for host in self.hosts.values():
             if not host.up:
                 host.start()
@@ -734,7 +739,11 @@ class World:
             assert shard.log.end == first.log.end, (
                 f"I6: ends of {where}: {first.log.end} {shard.log.end} {first} {shard}"
             )
-            assert not host.client or not shard.branches
+            assert not host.client or not (shard.branches or shard.dumps)
+            keep = self.constants.partitions.history.max
+            assert len(shard.log) <= 4 * keep, f"I14: {host.name} keeps {len(shard.log)} records"
+            if not shard.log.base:
+                self._folds(host, shard)
             floor = max(shard.log.base, first.log.base)
             assert (
                 shard.log.records[floor - shard.log.base :]
@@ -747,6 +756,17 @@ class World:
                 assert shard.covers == first.covers, f"I6: covers of {where}"
                 assert not shard.branches and not shard.dumps, f"I6: branches on {host.name}"
         self._in_order(number, first.log.records)
+
+    def _folds(self, host: Host, shard: Shard) -> None:
+        """The state is the fold of the log (I12)."""
+        state, sessions = State(), Sessions()
+        state.rebuild([], shard.log.records)
+        for record in shard.log.records:
+            if record.kind in (DATA, LOST, VOID, COUNT) and record.sid:
+                sessions.note(record.sid, record.seq, record.number, record.hlc)
+        rows = sorted(state.dump(), key=repr)
+        assert rows == _rows(shard), f"I12: {host.name} {shard}: {_diff(rows, _rows(shard))}"
+        assert sessions == shard.sessions, f"I12: sessions of {host.name} {shard}"
 
     def _in_order(self, number: int, records: list[Record]) -> None:
         latest: dict[str, int] = {}
@@ -773,6 +793,7 @@ class World:
                     continue
                 lost = self.excused.get(key)
                 assert lost is not None, f"I4: lost without a trace: {key} {call} {call.offset}"
+                self.lost += 1
                 if call.level > 0:
                     assert lost > call.level, f"I11: {key} {call} by {lost} crashes"
 

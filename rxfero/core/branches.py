@@ -128,7 +128,11 @@ class Merge:
     def outcome(self, record: Record) -> Draft:
         """Give what becomes of one foreign record: applied again, or lost (R9)."""
         kind = record.kind
-        if kind == DATA and (self._outdated(record) or not self._applies(record)):
+        if kind == DATA and (
+            self._outdated(record)
+            or (numbered(record) and record.path[0] in self._shard.state)
+            or not self._applies(record)
+        ):
             kind = LOST
         origin = (record.term, record.number)
         draft = Draft(
@@ -165,6 +169,12 @@ class Merge:
 
     def __repr__(self) -> str:
         return f"<Merge into {self._shard!r}>"
+
+
+def numbered(record: Record) -> bool:
+    """Whether a record was added under an id: it never replaces another, it gets the next id."""
+    path = record.path
+    return record.verb == "add" and len(path) == 1 and type(path[0]) is int
 
 
 def newer(one: Record, other: Record) -> bool:

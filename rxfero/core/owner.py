@@ -195,7 +195,7 @@ class Owner:
             shard.term, shard.log.end + 1, DATA, sid, seq, path, verb, value,
             self._cluster.clock.tick(self._cluster.wall_ms), None, 0,
         )
-        if Merge(shard).outcome(late).kind == DATA:
+        if expect is not None or Merge(shard).outcome(late).kind == DATA:
             return self._resolved(sid, seq, verb, path, value, shard, expect, ttl_ms)
         late = late._replace(kind=LOST)
         self._cluster.conflict(shard.id, (late,))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rxfero.core import catchup, columns, frame
-from rxfero.core.branches import MERGED_AT_ONCE, Draft, Merge, uncovered
+from rxfero.core.branches import MERGED_AT_ONCE, Draft, Merge, numbered, uncovered
 from rxfero.core.catchup import Cursor, Image, install
 from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
@@ -352,7 +352,7 @@ class Succession:
             cluster.logged(shard, record)
             if record.kind == LOST:
                 cluster.conflict(shard.id, [record])
-                if record.verb == "add" and len(record.path) == 1 and type(record.path[0]) is int:
+                if numbered(record):
                     self.readd.append(record)
             elif record.kind == DATA and record.expires:
                 cluster.expiring.add(shard.id)

@@ -13,6 +13,7 @@ from rxfero.core.clock import wall_ms_of
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.value import pack, unpack
+from rxfero.errors import ProtocolError, ValueRefused
 
 DATA, TERM, LOST, MERGE, VOID, COUNT = range(6)
 KINDS = ("data", "term", "lost", "merge", "void", "count")
@@ -37,12 +38,23 @@ class Record(NamedTuple):
 class Change:
     """One write: what was done (`type`), where (`key`), to which `value`.
 
-    Made by users for :meth:`Cache.set`; given to observers with its position, time and origin.
+    Made by users for :meth:`Cache.set`; given to observers with its position, time and origin. It
+    is a view of a record: what nobody asks for is not computed.
+
+    Args:
+        type: "add", "update", "remove", "patch", "push", or the verb of a custom request.
+        key: The path; dotted text, an integer or a tuple of elements.
+        value: Anything in the value domain; packed now, so later changes to it do not count.
+
+    Raises:
+        ValueRefused: `type` is no text, or key or value cannot be stored.
     """
 
     __slots__ = ("_key", "_record", "_shard", "_value")
 
     def __init__(self, type: str, key: Any, value: Any = None) -> None:
+        if not isinstance(type, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueRefused("change.type", f"must be text, not {type!r}")
         self._key: Path | None = Path.parse(key)
         self._record = Record(
             ZERO_TERM, 0, DATA, "", 0, self._key, type, pack(value), 0, None, 0
@@ -54,7 +66,8 @@ class Change:
     def of(cls, shard: int, record: Record) -> Change:
         """Give the view of a logged record."""
         change = cls.__new__(cls)
-        change._key, change._record, change._shard, change._value = None, record, shard, _UNREAD
+        change._shard, change._record = shard, record  # noqa: SLF001  (ours: this is a constructor)
+        change._key, change._value = None, _UNREAD  # noqa: SLF001
         return change
 
     @property
@@ -71,7 +84,7 @@ class Change:
 
     @property
     def value(self) -> Any:
-        """The value; decoded at the first access."""
+        """The value as of this change, decoded at the first access; containers are read-only."""
         if self._value is _UNREAD:
             self._value = unpack(self._record.value)
         return self._value
@@ -112,13 +125,27 @@ class Change:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Change):
             return NotImplemented
-        mine = (self.type, tuple(self.key), self.offset, self.value)
-        return mine == (other.type, tuple(other.key), other.offset, other.value)
+        return (
+            self.type == other.type
+            and tuple(self.key) == tuple(other.key)
+            and self.offset == other.offset
+            and (self.packed == other.packed or self.value == other.value)
+        )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # equal values need not be hashable
+
+    def __getstate__(self) -> tuple[int, Record]:
+        return (self._shard, self._record._replace(path=tuple(self._record.path)))
+
+    def __setstate__(self, state: tuple[int, Record]) -> None:
+        self._shard, self._record = state
+        self._key, self._value = None, _UNREAD
 
     def __repr__(self) -> str:
-        text = repr(self.value)
+        try:
+            text = repr(self.value)
+        except ProtocolError:
+            text = f"<{len(self.packed)} bytes that are no value>"
         text = text if len(text) <= 60 else text[:57] + "..."
         where = "" if self.offset is None else f" @{self.offset.shard}:{self.offset.number}"
         return f"Change({self.type!r}, {self.key!r}, {text}){where}"

@@ -6,6 +6,7 @@ everything the owner of that term logged before it. Knows nothing of logs.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from rxfero.errors import ValueRefused
@@ -45,11 +46,13 @@ class Offset(NamedTuple):
         Raises:
             ValueRefused: the text is no offset.
         """
-        try:
-            shard, term, number = text.split(":")
-            n, boot = term.split(".")
-            return cls(int(shard), Term(int(n), int(boot)), int(number))
-        except (ValueError, AttributeError) as error:
+        found = _OFFSET.fullmatch(text) if isinstance(text, str) else None  # pyright: ignore[reportUnnecessaryIsInstance]
+        if found is None:
             raise ValueRefused(
-                repr(text), "is no offset; it looks like 'shard:n.boot:number'"
-            ) from error
+                f"offset {text!r:.80}", "no offset; one looks like 'shard:n.boot:number'"
+            )
+        shard, n, boot, number = map(int, found.groups())
+        return cls(shard, Term(n, boot), number)
+
+
+_OFFSET = re.compile(r"([0-9]{1,10}):([0-9]{1,20})\.([0-9]{1,20}):([0-9]{1,20})")

@@ -1,0 +1,54 @@
+"""The position: order, and text that reads back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rxfero.core.position import ZERO_TERM, Offset, Term
+from rxfero.errors import ValueRefused
+
+u64 = st.integers(0, (1 << 64) - 1)
+terms = st.builds(Term, u64, u64)
+offsets = st.builds(Offset, st.integers(0, 1 << 16), terms, u64)
+
+
+@given(offsets)
+def test_an_offset_reads_back_from_its_text(offset: Offset) -> None:
+    back = Offset.parse(str(offset))
+    assert back == offset
+    assert type(back.term) is Term
+
+
+def test_how_it_is_written() -> None:
+    assert str(Offset(7, Term(3, 99), 12)) == "7:3.99:12"
+    assert f"{Term(3, 99)}" == "3.99"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "7:3:12", "7:3.99", "7:3.99:12:1", "7:3.99:-1", " 7:3.99:12", "7:3.99:1_2",
+     "7:3.99:x", "\u0667:3.99:12", "7:3.99:12\n", "1:1.1:" + "9" * 21, None, 7, b"7:3.99:12",
+     "x" * 500],
+    ids=lambda v: repr(v)[:20],
+)  # fmt: skip
+def test_what_is_no_offset_is_refused_and_shown(text: Any) -> None:
+    with pytest.raises(ValueRefused, match=r"looks like 'shard:n\.boot:number'") as caught:
+        Offset.parse(text)
+    assert caught.value.path.startswith("offset ")
+    assert len(str(caught.value)) < 150
+
+
+@given(terms, terms)
+def test_terms_are_ordered_by_counter_then_process(one: Term, other: Term) -> None:
+    assert (one < other) is ((one.n, one.boot) < (other.n, other.boot))
+    assert one >= ZERO_TERM
+
+
+@given(offsets, offsets)
+def test_offsets_of_one_shard_are_ordered_by_term_then_number(one: Offset, other: Offset) -> None:
+    other = other._replace(shard=one.shard)
+    assert (one < other) is ((one.term, one.number) < (other.term, other.number))

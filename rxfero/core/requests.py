@@ -115,6 +115,8 @@ class Requests:
         self.lost: list[tuple[int, list[int]]] = []
         self._progress = 0.0
         self._retry_s = RETRY_S
+        self._looked, self._look_s = 0.0, RETRY_S  # when the oldest was looked at, and how often
+        self._oldest = self._newest = 0  # pending then, by number
         self._soonest = float("inf")
         self._hurry = float("inf")
         self._refused: set[int] = set()
@@ -141,6 +143,7 @@ class Requests:
             self._soonest = call.deadline
         if not self.pending:
             self._progress, self._retry_s = now, RETRY_S
+            self._looked, self._look_s, self._oldest = now, RETRY_S, 0
         self.pending[number] = call
         self.queue.append(call)
         self.bytes += len(call.value) + 64
@@ -188,8 +191,11 @@ class Requests:
         now: float,
     ) -> list[Call]:
         """Take a column of answers; give the calls that settled."""
-        pending, settled = self.pending, []
+        pending: dict[int, Call] = self.pending
+        settled: list[Call] = []
         self._progress, self._retry_s = now, RETRY_S
+        freed = 0
+        kept = self._kept
         for i, number in enumerate(numbers):
             call = pending.get(number)
             if call is None:
@@ -204,22 +210,25 @@ class Requests:
                 self._refused.add(call.shard)
                 continue
             del pending[number]
-            self.bytes -= len(call.value) + 64
+            freed += len(call.value) + 64
             if offsets is not None and offsets[i]:
                 call.offset = _new(Offset, (call.shard, term, offsets[i]))
                 if call.seq:
-                    self._keep(call)
+                    if number not in kept:
+                        self._kept_bytes += len(call.value) + 64
+                    kept[number] = call
             if call.done:
                 continue  # it timed out before; its outcome stays what the caller was told
             call.status, call.result, call.done = status, value, True
             settled.append(call)
+        self.bytes -= freed
+        if kept is self._kept:
+            self._trim()
         return settled
 
-    def _keep(self, call: Call) -> None:
+    def _trim(self) -> None:
+        """Keep the retain window: the oldest acknowledged writes go first."""
         kept = self._kept
-        if call.number not in kept:
-            self._kept_bytes += len(call.value) + 64
-        kept[call.number] = call
         records, size = self._retain
         while len(kept) > records or self._kept_bytes > size:
             self._kept_bytes -= kept.pop(next(iter(kept))).size
@@ -301,7 +310,9 @@ class Requests:
         """When :meth:`wake` has something to do, in monotonic seconds."""
         if not self.pending:
             return None
-        return min(self._soonest, self._hurry, self._progress + self._retry_s)
+        return min(
+            self._soonest, self._hurry, self._progress + self._retry_s, self._looked + self._look_s
+        )
 
     def wake(self, now: float) -> list[Call]:
         """End the calls whose time is over; send again when nothing was heard for long."""
@@ -326,7 +337,19 @@ class Requests:
         if self.pending and now >= self._progress + self._retry_s:
             self.resend(now)
             self._retry_s = min(RETRY_S_MAX, self._retry_s * 2) * (0.75 + self._rng.random() / 2)
+        if self.pending and now >= self._looked + self._look_s:
+            self._look(now)
         return expired
+
+    def _look(self, now: float) -> None:
+        """Send again what others' answers have passed by: it was lost behind a server we hear."""
+        oldest = next(iter(self.pending))
+        if oldest == self._oldest:
+            self._enqueue([c for n, c in self.pending.items() if n <= self._newest])
+            self._look_s = min(RETRY_S_MAX, self._look_s * 2)
+        else:
+            self._look_s = RETRY_S
+        self._looked, self._oldest, self._newest = now, oldest, self.number
 
     def sooner(self, call: Call) -> None:
         """Note that a call's deadline was moved."""

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from rxfero.core.path import Path
+from rxfero.core.requests import OK
 from rxfero.core.value import pack
 from tests.simulation.world import Host, World, Write
 
@@ -63,6 +64,15 @@ class Campaign:
         world.after(0.5, self._look)
         world.run(self.duration)
         world.settle_down()
+        probes = [
+            (host, Write("update", Path((f"probe{i}",)), pack(i), -3))
+            for host in world.hosts.values() for i in range(40)
+        ]
+        for host, probe in probes:
+            host.submit(probe)
+        world.run(5.0)
+        failed = [(h.name, p) for h, p in probes if not (p.told and p.status == OK)]
+        assert not failed, f"I10: some cannot write: {failed[:3]}"
         world.quiet()
         return self
 

@@ -24,51 +24,57 @@
     └── ProtocolError                        the peer broke the protocol
         └── HandshakeRefused(ConnectionError)  the two sides do not fit
 
-`outcome` says whether it happened: ``"refused"`` (it did not) or ``"uncertain"`` (it may have).
-`retry` says whether the same call can succeed later.
+Three questions are answered by the type: whose fault it is (`ConfigurationError`, `ValueRefused`
+and `UnknownEvent` are the caller's, `ProtocolError` is the peer's), whether it happened (`outcome`:
+``"refused"``, it did not, or ``"uncertain"``, it may have), and whether the same call can succeed
+later (`retry`). What the sentence of an error says can also be read from its attributes. Errors can
+be copied and pickled. Any other exception out of this library is a bug: please report it.
 """
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Outcome = Literal["refused", "uncertain"]
 
 
 class RxferoError(Exception):
-    """What every error of this library is."""
+    """What every error of this library is.
+
+    Attributes: outcome ("refused" or "uncertain"), retry (can the same call succeed later).
+    """
 
     outcome: ClassVar[Outcome] = "refused"
     retry: ClassVar[bool] = False
 
+    def __init__(self, *args: object) -> None:
+        super().__init__()  # without arguments: OSError would take two of them for its own
+        self.args = args
 
-def nearest(name: str, valid: object) -> str:
-    """Give a hint `; did you mean 'x'?` for a misspelt name, or what is valid."""
-    names = sorted(str(v) for v in valid)  # type: ignore[attr-defined]
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
-    if close:
-        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
-    return "valid are " + ", ".join(names)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(RxferoError, ValueError):
     """An option or constant is unknown, of a wrong type or out of range.
 
-    Attributes: option, value, hint, source (where it was given).
+    Attributes: option, value, hint (what would be right), source (where it was given).
     """
 
     def __init__(self, option: str, value: object, hint: str, source: str = "code") -> None:
-        super().__init__(option, value, hint)
+        super().__init__(option, value, hint, source)
         self.option, self.value, self.hint, self.source = option, value, hint, source
 
     def __str__(self) -> str:
         where = "" if self.source == "code" else f" (from {self.source})"
-        return f"{self.option}={self.value!r}{where}: {self.hint}"
+        return f"{self.option}={_brief(self.value)}{where}: {self.hint}"
 
 
 class ValueRefused(RxferoError, ValueError):
-    """A key or value that cannot be stored. Attributes: path (inside the value), why."""
+    """A key or value that cannot be stored. Attributes: path (the place inside it), why."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(path, why)
@@ -79,7 +85,7 @@ class ValueRefused(RxferoError, ValueError):
 
 
 class UnknownEvent(RxferoError, ValueError):
-    """No such event. Attributes: name, valid."""
+    """No such event. Attributes: name, valid (the names there are)."""
 
     def __init__(self, name: str, valid: tuple[str, ...]) -> None:
         super().__init__(name, valid)
@@ -106,7 +112,10 @@ class CompareFailed(Refused):
     retry = True
 
     def __init__(self, expected: object, actual: object) -> None:
-        super().__init__(f"expected {expected!r}, but there is {actual!r}; read and try again")
+        super().__init__(
+            f"expected {_brief(expected)}, but there is {_brief(actual)}; read it and try again"
+        )
+        self.args = (expected, actual)
         self.expected, self.actual = expected, actual
 
 
@@ -114,15 +123,16 @@ class KeyMissing(Refused, KeyError):
     """There is nothing at that path. Attributes: path."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"there is nothing at {path}")
+        super().__init__(f"there is nothing at {_brief(path, str)}")
+        self.args = (path,)
         self.path = path
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class WrongType(Refused, TypeError):
-    """What stands at a path does not allow the write (push to what is no list, a bad index)."""
+    """What stands at a path does not allow the write (push to what is no list, a bad index).
+
+    Attributes: message.
+    """
 
 
 class MethodNotAllowed(Refused):
@@ -130,14 +140,20 @@ class MethodNotAllowed(Refused):
 
     def __init__(self, verb: str) -> None:
         super().__init__(
-            f"method not allowed: {verb!r} is none of add, update, remove, push, patch, "
+            f"method not allowed: {_brief(verb)} is none of add, update, remove, push, patch, "
             "and no handler took it"
         )
+        self.args = (verb,)
         self.verb = verb
 
 
 class RemoteError(RxferoError):
-    """The service's handler raised. Attributes: type (the exception's name there), message."""
+    """The service's handler raised; what it did before that, it did.
+
+    Attributes: type (the exception's name there), message.
+    """
+
+    outcome = "uncertain"
 
     def __init__(self, type: str, message: str) -> None:
         super().__init__(type, message)
@@ -148,13 +164,13 @@ class RemoteError(RxferoError):
 
 
 class RequestTimeout(RxferoError, TimeoutError):
-    """No answer came in time. Attributes: what, seconds, connected (servers at the end)."""
+    """No answer came in time. Attributes: what, seconds, connected (servers then, on a client)."""
 
     outcome = "uncertain"
     retry = True
 
     def __init__(self, what: str, seconds: float, connected: int | None = None) -> None:
-        super().__init__(what, seconds)
+        super().__init__(what, seconds, connected)
         self.what, self.seconds, self.connected = what, seconds, connected
 
     def __str__(self) -> str:
@@ -186,7 +202,12 @@ class NotReplicated(Uncertain):
     """Committed, but not on as many other servers as asked. Attributes: wanted, got, offset."""
 
     def __init__(self, wanted: object, got: int, offset: object = None) -> None:
-        super().__init__(f"committed at {offset}, on {got} other servers instead of {wanted}")
+        at = "" if offset is None else f" at {offset}"
+        super().__init__(
+            f"committed{at}, but on {got} other servers instead of {wanted}; "
+            "it stays unless all of those are lost"
+        )
+        self.args = (wanted, got, offset)
         self.wanted, self.got, self.offset = wanted, got, offset
 
 
@@ -199,10 +220,12 @@ class LostWrites(Uncertain):
     retry = False
 
     def __init__(self, shard: int, numbers: list[int]) -> None:
+        some = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
         super().__init__(
             f"{len(numbers)} acknowledged writes of shard {shard} are on no server any more "
-            f"(sequence numbers {numbers[:5]}...); write them again if they matter"
+            f"(sequence numbers {some}); write them again if they matter"
         )
+        self.args = (shard, numbers)
         self.shard, self.numbers = shard, numbers
 
 
@@ -211,23 +234,29 @@ class NoQuorum(Uncertain):
 
 
 class Overloaded(RxferoError):
-    """Too much is waiting to be sent. Attributes: waiting, limit (bytes)."""
+    """Too much is waiting. Attributes: waiting, limit, unit (of both), knob (that sets it)."""
 
     retry = True
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        super().__init__(waiting, limit)
-        self.waiting, self.limit = waiting, limit
+    def __init__(
+        self,
+        waiting: int,
+        limit: int,
+        unit: str = "bytes of requests",
+        knob: str = "constants.requests.pending",
+    ) -> None:
+        super().__init__(waiting, limit, unit, knob)
+        self.waiting, self.limit, self.unit, self.knob = waiting, limit, unit, knob
 
     def __str__(self) -> str:
         return (
-            f"{self.waiting} bytes of requests are waiting, the limit is {self.limit} "
-            "(constants.requests.pending): await some before sending more"
+            f"{self.waiting} {self.unit} are waiting, the limit is {self.limit} ({self.knob}): "
+            "let some finish before more come"
         )
 
 
 class NotConnected(RxferoError, ConnectionError):
-    """No server is connected. Attributes: message."""
+    """No server is connected, or not that one. Attributes: message."""
 
     retry = True
 
@@ -240,7 +269,7 @@ class NotConnected(RxferoError, ConnectionError):
 
 
 class Closed(RxferoError):
-    """The cache was destroyed. Attributes: name."""
+    """The cache was destroyed; what was still on its way may have happened. Attributes: name."""
 
     outcome = "uncertain"
 
@@ -249,11 +278,13 @@ class Closed(RxferoError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"the cache {self.name!r} was destroyed"
+        return f"the cache {self.name!r} was destroyed; fero({self.name!r}) makes a new one"
 
 
 class AddressInUse(RxferoError, OSError):
-    """No free port. Attributes: host, ports."""
+    """No free port. Attributes: host, ports, errno."""
+
+    errno = errno.EADDRINUSE
 
     def __init__(self, host: str, ports: object) -> None:
         super().__init__(host, ports)
@@ -275,4 +306,32 @@ class ProtocolError(RxferoError):
 
 
 class HandshakeRefused(ProtocolError, ConnectionError):
-    """The two sides of a connection do not fit. Attributes: message (the reason)."""
+    """The two sides of a connection do not fit. Attributes: reason."""
+
+    @property
+    def reason(self) -> str:
+        """What does not fit."""
+        return self.message
+
+
+def nearest(name: str, valid: Iterable[object]) -> str:
+    """Give a hint for a misspelt name: the nearest valid ones, or all."""
+    names = sorted(map(str, valid))
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return "valid are " + ", ".join(names)
+
+
+def _brief(value: object, show: Any = repr) -> str:
+    text: str = show(value)
+    return text if len(text) <= 200 else f"{text[:180]}... ({len(text)} characters)"
+
+
+def _restore(
+    kind: type[RxferoError], args: tuple[object, ...], attributes: Mapping[str, Any]
+) -> RxferoError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error

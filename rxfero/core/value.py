@@ -122,7 +122,7 @@ def _is_instant(value: Any) -> bool:
 
 # --- refusing: only here, when all is lost anyway, is the place of the fault computed
 
-_TOO_MANY = f"holds more than {CONTAINERS_MAX} lists and dicts; store it as several keys"
+_TOO_MANY = f"more than {CONTAINERS_MAX} lists and dicts; store it as several keys"
 _HINTS = {
     "tuple": "use a list",
     "set": "use a list",
@@ -181,9 +181,9 @@ def _step(key: Any) -> str:
 
 def _fault_of_key(key: Any) -> str | None:
     if type(key) not in _KEYS:
-        return f"has a key of type {type(key).__name__} ({key!r}); use text or integers"
+        return f"a key of type {type(key).__name__} ({key!r}); use text or integers"
     why = _fault_of_leaf(key)
-    return None if why is None else f"has a key that {why}"
+    return None if why is None else f"the key {key!r:.60}: {why}"
 
 
 def _fault_of_leaf(value: Any) -> str | None:
@@ -194,13 +194,13 @@ def _fault_of_leaf(value: Any) -> str | None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            return "is not valid unicode (a lone surrogate); use bytes"
+            return "not valid unicode (a lone surrogate); use bytes"
     elif kind is datetime:
         if value.utcoffset() is None:
-            return "is a datetime without a time zone; use datetime.now(UTC) or .astimezone()"
-        return None if _is_instant(value) else "is a datetime outside the years 1 to 9999 of UTC"
+            return "a datetime without a time zone; use datetime.now(UTC) or .astimezone()"
+        return None if _is_instant(value) else "a datetime outside the years 1 to 9999 of UTC"
     elif kind not in _SCALARS:
-        return f"has the type {kind.__name__}, which cannot be stored; {_hint(value)}"
+        return f"type {kind.__name__} cannot be stored; {_hint(value)}"
     return None
 
 
@@ -229,7 +229,7 @@ def unpack(data: bytes) -> Any:
         except _MALFORMED as error:
             raise ProtocolError(f"bytes that are no value: {error}") from error
     if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
-        raise ProtocolError(f"a value that {_TOO_MANY}")
+        raise ProtocolError(f"a value of {_TOO_MANY}")
     # msgpack itself refuses all keys but text and bytes, at no cost. Bytes, and with them the check
     # of each key, are only possible where one of their three headers is.
     strict = not (0xC4 in data or 0xC5 in data or 0xC6 in data)

@@ -219,8 +219,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({b"k": 1}, "value", "key of type bytes"),
     ({(1, 2): 1}, "value", "key of type tuple"),
     ({"a": {Name.A: 1}}, "value.a", "key of type Name"),
-    ({1 << 64: 1}, "value", "key that needs more than 64 bits"),
-    ({"\ud800": 1}, "value", "key that is not valid unicode"),
+    ({1 << 64: 1}, "value", "the key 18446744073709551616: needs more than 64 bits"),
+    ({"\ud800": 1}, "value", "the key .*: not valid unicode"),
     (FrozenDict(a=FrozenList([(1,)])), "value.a[0]", "tuple"),
 ]
 

@@ -118,7 +118,8 @@ class Campaign:
         if fault == "split" and len(servers) > 1:
             world.heal()
             k = rng.randint(1, len(servers) - 1)
-            side = set(rng.sample(servers, k)) | {n for n in names if n[0] == "x" and rng.random() < 0.5}
+            side = set(rng.sample(servers, k))
+            side |= {n for n in names if n[0] == "x" and rng.random() < 0.5}
             world.split([n for n in names if n in side], [n for n in names if n not in side])
         elif fault in ("link", "oneway") and len(servers) > 1:
             a, b = rng.sample(servers, 2)

@@ -26,10 +26,10 @@ def cluster(
     hosts = []
     for i in range(servers):
         hosts.append(world.host(f"n{i}"))
-        assert world.run(10, lambda: hosts[-1].ready), hosts[-1]  # noqa: B023
+        assert world.run(10, lambda: hosts[-1].ready), hosts[-1]
     for i in range(clients):
         hosts.append(world.host(f"x{i}", client=True))
-        assert world.run(10, lambda: hosts[-1].ready), hosts[-1]  # noqa: B023
+        assert world.run(10, lambda: hosts[-1].ready), hosts[-1]
     world.run(2.0)
     return world, hosts
 
@@ -77,8 +77,7 @@ def test_a_cluster_grows_under_writes_and_each_shard_has_the_owner_of_the_ring()
     calls: list[Write] = []
 
     def load(count: int) -> None:
-        for host in hosts:
-            calls.append(write(host, f"k{count % 40}", count))
+        calls.extend([write(host, f"k{count % 40}", count) for host in hosts])
         if world.now < 12.0:
             world.after(0.01, load, count + 1)
 
@@ -129,8 +128,8 @@ def test_a_graceful_leave_loses_nothing_and_is_short() -> None:
     calls: list[Write] = []
 
     def load(count: int) -> None:
-        for host in (hosts[0], hosts[1], hosts[3]):
-            calls.append(write(host, f"k{count % 40}", count, COMMIT))
+        stay = (hosts[0], hosts[1], hosts[3])
+        calls.extend([write(host, f"k{count % 40}", count, COMMIT) for host in stay])
         if count < 300:
             world.after(0.01, load, count + 1)
 
@@ -486,7 +485,7 @@ def test_everybody_down_and_up_again_begins_empty_and_works() -> None:
         host.crash()
     world.run(5.0)
     world.settle_down()
-    done(world, *(write(h, f"{h.name}", 1) for h in hosts))
+    done(world, *(write(h, f"k{i}", h.name) for h in hosts for i in range(10)))
     world.run(5.0)
     world.quiet()
 

@@ -57,7 +57,7 @@ def test_the_run_does_not_depend_on_hashing() -> None:
         "print(Campaign(11, duration=4.0).run().world.trace)"
     )
     traces = {
-        subprocess.run(  # noqa: S603
+        subprocess.run(
             [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True,
             env={**os.environ, "PYTHONHASHSEED": hashseed},
         ).stdout

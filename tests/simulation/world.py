@@ -265,7 +265,8 @@ class Host:
     def dial(self, address: Address) -> int:
         """Begin to connect."""
         link = self.new_link()
-        self.world.after(self.world.latency(), self.world.connect, (self, self.epoch, link, address))
+        what = (self, self.epoch, link, address)
+        self.world.after(self.world.latency(), self.world.connect, what)
         return link
 
     def new_link(self) -> int:
@@ -508,7 +509,7 @@ class World:
         wire.pumping[end] = False
         flight = wire.flight[end]
         source, _, _ = wire.ends[end]
-        target, epoch, link = wire.ends[1 - end]
+        target, epoch, _ = wire.ends[1 - end]
         while flight and flight[0][0] <= self.now:
             if target.epoch != epoch or not target.up or not wire.alive[1 - end]:
                 flight.clear()
@@ -520,7 +521,6 @@ class World:
                 return
             _, what, data = flight.popleft()
             self._deliver(wire, end, what, data)
-            target, epoch, link = wire.ends[1 - end]
         if wire.paused[end] and wire.bytes[end] < self.constants.credit.log // 2:
             wire.paused[end] = False
             self._tell_paused(wire, end)
@@ -689,9 +689,10 @@ class World:
             key = (call.sid, call.shard, call.seq)
             if call.shard < 0 or not call.seq or self.excused.get(key) == 1 << 30:
                 continue
-            if not any(holds(shards[call.shard], call.sid, call.seq) for shards in others) and holds(
-                host.replica.cluster.shards[call.shard], call.sid, call.seq
-            ):
+            own = host.replica.cluster.shards[call.shard]
+            if any(holds(shards[call.shard], call.sid, call.seq) for shards in others):
+                continue
+            if holds(own, call.sid, call.seq):
                 self.excused[key] = self.crashes - call.crashes
 
     # --- the end
@@ -756,7 +757,8 @@ class World:
             assert shard.sessions == first.sessions, f"I6: sessions of {where}"
             if not host.client:
                 assert shard.covers == first.covers, f"I6: covers of {where}"
-                assert not shard.branches and not shard.dumps, f"I6: branches on {host.name}"
+                left = [*shard.branches, *shard.dumps]
+                assert not left, f"I6: branches on {host.name}"
         self._in_order(number, first.log.records)
 
     def _folds(self, host: Host, shard: Shard) -> None:
@@ -788,7 +790,6 @@ class World:
     def _kept(self, host: Host) -> None:
         """No acknowledged write is lost but by counted crashes (I4, I11)."""
         shards = host.replica.cluster.shards
-        retains = self.constants.retain.records >= 1024
         for writer, epoch, call in self.calls:
             if call.told and call.status == OK and call.seq:
                 key = (call.sid, call.shard, call.seq)
@@ -801,7 +802,7 @@ class World:
                     continue
                 requests = writer.replica.requests
                 alive = writer.epoch == epoch and call.sid == requests.sid
-                assert not (retains and alive and requests.number < 1000), f"R12: {key} {call}"
+                assert not (alive and call.number in requests._kept), f"R12: {key} {call}"
                 if call.level > 0:
                     assert lost > call.level, f"I11: {key} {call} by {lost} crashes"
 

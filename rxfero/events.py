@@ -1,12 +1,20 @@
 """The events: every name a cache tells of, each a subject, and the laws by which they are told.
 
 1. Events are emitted in the node's turn, after its frames were sent; an emission during an emission
-   is queued. So every observer sees the order of the log.
+   is queued, whatever its name. So every observer sees the order of the log, and no observer is
+   entered while another one runs.
 2. The state is at least as new as the change an observer holds; `change.value` is what was written.
 3. No observer, no work: the node asks :meth:`Hub.observed` before it makes anything.
 4. An observer that raises harms nobody: its error goes to `error`, it stays subscribed, the others
-   get the event.
-5. Operators of time run on the node's loop; no thread ever starts.
+   get the event. An *operator* whose function raises ends its own chain, as everywhere in RxPY: the
+   error goes to the chain's `on_error`; where it has none, to `error`, once, and the failure says
+   that the chain has ended. Wrap such an operator in :func:`rxfero.operators.isolate` to go on.
+5. Operators of time run on the node's loop, wherever they stand in a chain and however it is
+   written (`pipe`, or one method after another); no thread ever starts. What they raise goes to
+   `error` too.
+
+An error that nobody observes is logged. Observers are told in the order in which they subscribed;
+one that subscribes or leaves during an emission gets, or misses, what is told after it.
 
 The names, payloads and occasions are the table :data:`EVENTS`.
 """
@@ -16,19 +24,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
-from reactivex import Observable
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import Disposable
-from reactivex.observer import AutoDetachObserver
-from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.abc import DisposableBase, SchedulerBase
+from reactivex.abc import Subscription as Subscribe
 
 from rxfero.errors import Closed, ConfigurationError, UnknownEvent
+from rxfero.streams import Clock, Stream, Subject
 
 log = logging.getLogger("rxfero")
+
+T = TypeVar("T")
 
 
 class Event(NamedTuple):
@@ -57,12 +65,13 @@ EVENTS: dict[str, Event] = {
     "rollback": Event("list[Change]", "these writes were undone here, to be merged by the owner"),
     "reset": Event("int", "the state of this shard was replaced by a snapshot"),
     "checksum": Event("int", "the ring has changed; its checksum"),
-    "stable": Event("list[tuple[int, int]]", "(shard, number): every live server holds up to there"),
+    "stable": Event("list[tuple[int, int]]", "(shard, number): all live servers hold up to it"),
     "error": Event("Failure", "something failed that has no caller to raise to"),
     "destroy": Event("str", "the cache has been destroyed"),
 }
 ANY = "*"
 NAMES = (*EVENTS, ANY)
+_END = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,81 +90,17 @@ class Failure:
         return f"{self.event}{where}{who}: {type(self.error).__name__}: {self.error}"
 
 
-class Subject(Observable[Any]):
-    """A subject without a lock: a tuple of observers, replaced when one comes or goes.
-
-    Args:
-        failed: Told of an error that an observer raised, and of the payload.
-        scheduler: Gives the scheduler of subscriptions that bring none.
-    """
+class _Callback(DisposableBase):
+    """The subscription of a callback; known to the hub until it ends."""
 
     def __init__(
-        self, failed: Callable[[Exception, Any], None],
-        scheduler: Callable[[], SchedulerBase | None] = lambda: None,
+        self, hub: Hub, name: str, callback: Callable[[Any], None], inner: DisposableBase
     ) -> None:
-        super().__init__()
-        self.observers: tuple[ObserverBase[Any] | Callable[[Any], None], ...] = ()
-        self._sinks: tuple[Callable[[Any], None], ...] = ()
-        self._failed, self._scheduler = failed, scheduler
-        self.ended = False
+        self._hub, self.name, self.callback, self._inner = hub, name, callback, inner
 
-    def subscribe(  # type: ignore[override]
-        self, on_next: Any = None, on_error: Any = None, on_completed: Any = None, *,
-        scheduler: SchedulerBase | None = None,
-    ) -> DisposableBase:
-        """Subscribe an observer or callbacks; time operators get the node's own scheduler."""
-        return super().subscribe(
-            on_next, on_error, on_completed, scheduler=scheduler or self._scheduler()
-        )
-
-    def _subscribe_core(
-        self, observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
-    ) -> DisposableBase:
-        del scheduler
-        if self.ended:
-            observer.on_completed()
-            return Disposable()
-        return self.attach(observer, _sink(observer))
-
-    def attach(self, key: Any, sink: Callable[[Any], None]) -> DisposableBase:
-        """Add a sink; gives what removes it."""
-        self.observers = (*self.observers, key)
-        self._sinks = (*self._sinks, sink)
-
-        def remove() -> None:
-            if key in self.observers:
-                at = self.observers.index(key)
-                self.observers = self.observers[:at] + self.observers[at + 1 :]
-                self._sinks = self._sinks[:at] + self._sinks[at + 1 :]
-
-        return Disposable(remove)
-
-    def on_next(self, value: Any) -> None:
-        """Tell every observer; one that raises harms no other."""
-        for sink in self._sinks:
-            try:
-                sink(value)
-            except Exception as error:  # noqa: BLE001  (law 4)
-                self._failed(error, value)
-
-    def on_completed(self) -> None:
-        """Tell every observer that there will be no more."""
-        self.ended = True
-        observers, self.observers, self._sinks = self.observers, (), ()
-        for observer in observers:
-            if isinstance(observer, ObserverBase):
-                try:
-                    observer.on_completed()
-                except Exception as error:  # noqa: BLE001
-                    self._failed(error, None)
-
-
-def _sink(observer: ObserverBase[Any]) -> Callable[[Any], None]:
-    """Give the shortest way to an observer that leaves it subscribed when it raises."""
-    inner = getattr(observer, "_on_next", None)
-    if isinstance(observer, AutoDetachObserver) and inner is not None:
-        return inner
-    return observer.on_next
+    def dispose(self) -> None:
+        self._inner.dispose()
+        self._hub.forget(self)
 
 
 class Hub:
@@ -169,70 +114,112 @@ class Hub:
         self.name = name
         self._subjects: dict[str, Subject] = {}
         self._waiters: dict[str, list[asyncio.Future[Any]]] = {}
-        self._callbacks: list[tuple[str, Callable[[Any], None], DisposableBase]] = []
+        self._callbacks: dict[_Callback, None] = {}
         self._queue: deque[tuple[str, list[Any]]] = deque()
         self._emitting = False
         self._closed: Exception | None = None
-        self._clock: AsyncIOScheduler | None = None
+        self._clock: Clock | None = None
+        self.clock()
 
-    def _subject(self, name: str) -> Subject:
-        if name not in EVENTS and name != ANY:
-            raise UnknownEvent(str(name), NAMES)
-        subject = self._subjects.get(name)
-        if subject is None:
-
-            def failed(error: Exception, payload: Any) -> None:
-                self._observer_failed(name, error, payload)
-
-            subject = self._subjects[name] = Subject(failed, self._scheduler)
-            if self._closed is not None:
-                subject.on_completed()
-        return subject
-
-    def _scheduler(self) -> SchedulerBase | None:
+    def clock(self) -> SchedulerBase | None:
+        """Give the scheduler of the loop the hub was made in; None before there is a loop."""
         if self._clock is None:
             try:
-                self._clock = AsyncIOScheduler(asyncio.get_running_loop())
+                self._clock = Clock(asyncio.get_running_loop(), self._action_failed)
             except RuntimeError:
                 return None
         return self._clock
 
-    def on(self, name: str, callback: Callable[[Any], None] | None = None) -> Any:
+    def stream(self, subscribe: Subscribe[T]) -> Stream[T]:
+        """Give an Observable of one's own to which law 5 applies."""
+        return Stream(self.clock, subscribe)
+
+    def _subject(self, name: str) -> Subject:
+        subject = self._subjects.get(name)
+        if subject is None:
+            if name not in EVENTS and name != ANY:
+                raise UnknownEvent(str(name), NAMES)
+
+            def failed(error: Exception, payload: Any, ended: bool) -> None:
+                self._observer_failed(name, error, payload, ended)
+
+            subject = self._subjects[name] = Subject(failed, self.clock)
+            if self._closed is not None:
+                subject.on_completed()
+        return subject
+
+    @overload
+    def on(self, name: str) -> Stream[Any]: ...
+
+    @overload
+    def on(self, name: str, callback: None) -> Stream[Any]: ...
+
+    @overload
+    def on(self, name: str, callback: Callable[[Any], None]) -> DisposableBase: ...
+
+    @overload
+    def on(
+        self, name: str, callback: Callable[[Any], None] | None
+    ) -> Stream[Any] | DisposableBase: ...
+
+    def on(
+        self, name: str, callback: Callable[[Any], None] | None = None
+    ) -> Stream[Any] | DisposableBase:
         """Give an event's Observable; with a callback, subscribe it and give a Disposable.
 
         Raises:
             UnknownEvent: no such event.
+            ConfigurationError: the callback is none.
         """
         subject = self._subject(name)
         if callback is None:
             return subject
         if not callable(callback):
             raise ConfigurationError("callback", callback, "must be a function of the payload")
-        subscription = subject.subscribe(callback)
-        self._callbacks.append((name, callback, subscription))
-        return subscription
+        entry = _Callback(self, name, callback, subject.subscribe(callback))
+        if self._closed is None:
+            self._callbacks[entry] = None
+        return entry
 
     def once(self, name: str) -> Awaitable[Any]:
-        """Give an awaitable of the event's next payload; raises Closed when the cache ends."""
+        """Give an awaitable of the event's next payload; raises Closed when the cache ends.
+
+        Cancelling it leaves nothing behind.
+
+        Raises:
+            UnknownEvent: no such event.
+        """
         self._subject(name)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self._closed is not None:
             future.set_exception(self._closed)
-        else:
-            self._waiters.setdefault(name, []).append(future)
+            future.exception()
+            return future
+        waiting = self._waiters.setdefault(name, [])
+        waiting.append(future)
+
+        def done(_: object) -> None:
+            if future in waiting:
+                waiting.remove(future)
+
+        future.add_done_callback(done)
         return future
 
     def off(self, name: str | None = None, callback: Callable[[Any], None] | None = None) -> None:
-        """End subscriptions made with callbacks: one callback's, an event's, or all."""
+        """End subscriptions made with callbacks: one callback's, an event's, or all.
+
+        Raises:
+            UnknownEvent: no such event.
+        """
         if name is not None:
             self._subject(name)
-        kept: list[tuple[str, Callable[[Any], None], DisposableBase]] = []
-        for entry in self._callbacks:
-            if name in (None, entry[0]) and callback in (None, entry[1]):
-                entry[2].dispose()
-            else:
-                kept.append(entry)
-        self._callbacks = kept
+        for entry in list(self._callbacks):
+            if name in (None, entry.name) and callback in (None, entry.callback):
+                entry.dispose()
+
+    def forget(self, entry: _Callback) -> None:
+        """Know a callback's subscription no more."""
+        self._callbacks.pop(entry, None)
 
     def observed(self, name: str) -> bool:
         """Whether anybody would see the event."""
@@ -249,21 +236,23 @@ class Hub:
 
     def emit_all(self, name: str, payloads: list[Any]) -> None:
         """Tell of several events of one name, in order."""
+        self._queue.append((name, payloads))
         if self._emitting:
-            self._queue.append((name, payloads))
             return
         self._emitting = True
         try:
-            self._deliver(name, payloads)
             while self._queue:
                 self._deliver(*self._queue.popleft())
         finally:
             self._emitting = False
 
-    def _deliver(self, name: str, payloads: Iterable[Any]) -> None:
+    def _deliver(self, name: str, payloads: list[Any]) -> None:
+        if name == _END:
+            self._end()
+            return
         subject, every = self._subjects.get(name), self._subjects.get(ANY)
-        seen = False
         for payload in payloads:
+            seen = False
             if subject is not None and subject.observers:
                 subject.on_next(payload)
                 seen = True
@@ -284,20 +273,29 @@ class Hub:
                     woken = True
         return woken
 
-    def _observer_failed(self, name: str, error: Exception, payload: Any) -> None:
-        if name == "error":
-            log.error("%s: an observer of error raised", self.name, exc_info=error)
+    def _observer_failed(self, name: str, error: Exception, payload: Any, ended: bool) -> None:
+        if name == "error" or (name == ANY and payload is not None and payload[0] == "error"):
+            log.error("%s: an observer of errors raised", self.name, exc_info=error)
             return
-        self.emit("error", Failure(error, name, "an observer", None, payload))
+        context = "an operator chain, which has ended" if ended else "an observer"
+        self.emit("error", Failure(error, name, context, None, payload))
+
+    def _action_failed(self, error: Exception) -> None:
+        self.emit("error", Failure(error, "timer", "an operator of time"))
 
     def close(self, error: Exception | None = None) -> None:
-        """End every subject and every waiter."""
-        self._closed = error or Closed(self.name)
+        """End every subject and every waiter, once what is being told has been told."""
+        if self._closed is None:
+            self._closed = error or Closed(self.name)
+            self.emit_all(_END, [])
+
+    def _end(self) -> None:
+        assert self._closed is not None, "close() says why before it ends"
         for subject in list(self._subjects.values()):
             subject.on_completed()
         waiters, self._waiters = self._waiters, {}
         for futures in waiters.values():
-            for future in futures:
+            for future in list(futures):
                 if not future.done():
                     future.set_exception(self._closed)
                     future.exception()

@@ -32,6 +32,7 @@ from rxfero.transport import Transport
 log = logging.getLogger("rxfero")
 
 _monotonic = time.monotonic
+CALL_BYTES = 48  # what a request costs on the wire beside its value, roughly
 
 SCAN_S = 2.0  # longest a first round of discovery may take
 RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds while nobody is connected
@@ -52,6 +53,8 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.turns = 0
         self.closed = False
+        self._unsent = 0
+        self._flush_at = options.constants.outbox.max
         self._pending_max = int(options.constants.requests.pending)
         self.on_request: Callable[[Inbound], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
@@ -169,8 +172,21 @@ class Node:
         if replica.requests.bytes > self._pending_max:
             raise Overloaded(replica.requests.bytes, self._pending_max)
         replica.submit(call, _monotonic())
-        if not self._marked:
+        self._unsent += len(call.value) + CALL_BYTES
+        if self._unsent > self._flush_at:
+            self._flush()
+        elif not self._marked:
             self.mark()
+
+    def _flush(self) -> None:
+        """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
+        self._unsent = 0
+        self.turns += 1
+        cluster = self.replica.cluster
+        self.replica.router.flush_calls()
+        frames, cluster.frames = cluster.frames, []
+        self._send(frames)
+        self.mark()
 
     def mark(self) -> None:
         """Ask for a turn."""
@@ -246,6 +262,7 @@ class Node:
         if self.closed:
             return
         self.turns += 1
+        self._unsent = 0
         now = self.now
         replica = self.replica
         if now >= replica.deadline:
@@ -282,18 +299,20 @@ class Node:
     def _carry_out(self, ready: Ready) -> None:
         """Do what the replica wants done in the world."""
         transport = self.transport
-        if ready.frames:
-            by_link: dict[int, list[bytes]] = {}
-            for link_id, data in ready.frames:
-                by_link.setdefault(link_id, []).append(data)
-            for link_id, chunks in by_link.items():
-                transport.send(link_id, chunks)
+        self._send(ready.frames)
         for link_id, reason in ready.closes:
             transport.close(link_id, reason)
         timeout_s = self.options.constants.connections.timeout / 1000
         for contact, address in ready.dials:
             link_id = transport.dial(address.host, address.port, timeout_s)
             self.replica.peering.dialing(contact, link_id)
+
+    def _send(self, frames: list[tuple[int, bytes]]) -> None:
+        by_link: dict[int, list[bytes]] = {}
+        for link_id, data in frames:
+            by_link.setdefault(link_id, []).append(data)
+        for link_id, chunks in by_link.items():
+            self.transport.send(link_id, chunks)
 
     def _program(self, ready: Ready) -> bool:
         """Tell the program; give whether another turn is needed for what it caused."""
@@ -328,18 +347,20 @@ class Node:
         except Exception as error:  # noqa: BLE001  (a waiter's fault must not end the node)
             self.fail(error, "reply")
 
-    def _changes(self, batch: list[tuple[int, Record]]) -> None:
+    def _changes(self, batches: list[tuple[list[int], list[Record]]]) -> None:
         hub = self.hub
         commits, changes = hub.observed("commit"), hub.observed("change")
         if not (commits or changes):
             return
-        views = [Change.of(number, record) for number, record in batch if record.kind == DATA]
-        if not views:
-            return
-        if commits:
-            hub.emit_all("commit", views)
-        if changes:
-            hub.emit_all("change", views)
+        of = Change.of
+        for numbers, records in batches:
+            views = [
+                of(n, r) for n, r in zip(numbers, records, strict=True) if r.kind == DATA
+            ]
+            if views and commits:
+                hub.emit_all("commit", views)
+            if views and changes:
+                hub.emit_all("change", views)
 
     def _notice(self, event: str, payload: Any) -> None:
         hub = self.hub

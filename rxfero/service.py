@@ -7,6 +7,7 @@ destroys it at the end.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
@@ -23,6 +24,7 @@ from rxfero.options import Options, read_options
 T = TypeVar("T")
 
 RESTORED = "restored"
+GC_THRESHOLDS = (50_000, 20, 100)
 
 
 class Service:
@@ -208,9 +210,21 @@ async def _connect(storage: Any, cache: Cache) -> None:
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Run a coroutine to its end, on uvloop where it is installed (else asyncio's loop).
 
+    The cyclic garbage collector is made to look less often meanwhile (`GC_THRESHOLDS`): a node
+    makes many objects and next to no cycles, and the default costs a fifth of its speed.
+
     Raises:
         RuntimeError: inside a running loop (in a notebook, await instead).
     """
+    before = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        return _run(main, debug)
+    finally:
+        gc.set_threshold(*before)
+
+
+def _run(main: Coroutine[Any, Any, T], debug: bool | None) -> T:
     with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

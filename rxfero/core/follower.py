@@ -12,7 +12,7 @@ from typing import Any
 
 from rxfero.core import catchup, columns, frame
 from rxfero.core.catchup import Cursor, Gathering, Image
-from rxfero.core.change import DATA, LOST, TERM
+from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.shard import GREW, KNOWN, OWNER
@@ -41,6 +41,9 @@ class Follower:
         self._check(batch.shards)
         fenced: dict[int, Term] = {}
         missing: dict[int, None] = {}
+        known: dict[int, int] = {}
+        where: list[int] = []
+        grown: list[Record] = []
         for number, record in zip(batch.shards, batch.records, strict=True):
             shard = shards[number]
             if fence != shard.promised:
@@ -52,17 +55,22 @@ class Follower:
             shard.owner = source
             verdict = shard.follow(record)
             if verdict == GREW:
-                cluster.followed(number, record)
-                cluster.acknowledge(source, fence, number, record.number)
+                where.append(number)
+                grown.append(record)
+                known[number] = record.number
                 if record.kind == LOST:
                     cluster.conflict(number, (record,))
                 elif record.expires and record.kind == DATA:
                     cluster.expiring.add(number)
             elif verdict == KNOWN:
-                cluster.acknowledge(source, fence, number, record.number)
+                known[number] = record.number
             else:
                 missing[number] = None
         cluster.clock.observe(batch.records[-1].hlc)
+        if grown:
+            cluster.followed(where, grown)
+        if known:
+            cluster.acknowledge(source, fence, known)
         if fenced:
             cluster.say(source, frame.FENCED, list(fenced.items()))
         if missing:
@@ -74,18 +82,26 @@ class Follower:
         cluster = self._cluster
         batch = columns.read(body, cluster.constants.limits.records)
         self._check(batch.shards)
+        shards = cluster.shards
         missing: dict[int, None] = {}
+        where: list[int] = []
+        grown: list[Record] = []
         for number, record in zip(batch.shards, batch.records, strict=True):
-            shard = cluster.shards[number]
+            shard = shards[number]
             verdict = shard.follow(record)
             if verdict == GREW:
-                cluster.followed(number, record)
+                where.append(number)
+                grown.append(record)
+                if record.kind == DATA:
+                    continue
                 if record.kind == TERM and record.term > shard.promised:
                     shard.promised = record.term
                 if record.kind == LOST:
                     cluster.conflict(number, (record,))
             elif verdict != KNOWN:
                 missing[number] = None
+        if grown:
+            cluster.followed(where, grown)
         cluster.clock.observe(batch.records[-1].hlc)
         if missing:
             rows = [catchup.history(cluster.shards[number]) for number in missing]
@@ -108,7 +124,7 @@ class Follower:
             shard.owner = source
         self._succession.adopt(shard, Image(whole, number))
         if not cluster.client:
-            cluster.acknowledge(source, fence, number, shard.log.end)
+            cluster.acknowledge(source, fence, {number: shard.log.end})
 
     def on_safe(self, source: str, body: list[Any]) -> list[tuple[int, int]]:
         """Learn which records every live server holds: history may be compacted to there (R13)."""

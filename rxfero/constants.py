@@ -149,7 +149,7 @@ class Heartbeat(Group):
 
     where = "constants.heartbeat"
 
-    ping: int = knob(500, 10, 3_600_000, "ms of silence after which a peer is pinged")
+    ping: int = knob(500, 10, 1_800_000, "ms of silence after which a peer is pinged")
     suspect: int = knob(2_000, 20, 3_600_000, "ms of silence after which a server is suspected")
     dead: int = knob(3_000, 20, 3_600_000, "ms more after which it is declared dead")
 

@@ -1,0 +1,108 @@
+"""The checks: what operators ask of their arguments, when a chain is built and not when it runs.
+
+Every refusal is a ConfigurationError that names the operator and the argument. Also here is how
+items are read that may be a change, a message or a (key, value) pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from reactivex import Observable
+
+from rxfero.core.change import Change
+from rxfero.errors import ConfigurationError, ValueRefused
+
+Operator = Callable[[Observable[Any]], Observable[Any]]
+Selector = Callable[[Any], Any]
+
+
+def function(option: str, value: Any) -> Any:
+    """Give a function."""
+    if not callable(value):
+        raise ConfigurationError(option, value, "must be a function of the item")
+    return value
+
+
+def optional(option: str, value: Any) -> Any:
+    """Give a function or None."""
+    return None if value is None else function(option, value)
+
+
+def attribute(option: str, value: Any) -> Selector:
+    """Give a function of the item; text names an attribute, or a key of a dict."""
+    if not isinstance(value, str):
+        return cast("Selector", function(option, value))
+    if not value:
+        raise ConfigurationError(option, value, "must name an attribute")
+    name = value
+
+    def read(item: Any) -> Any:
+        return item[name] if isinstance(item, Mapping) else getattr(item, name)
+
+    return read
+
+
+def seconds(option: str, value: Any) -> float | None:
+    """Give seconds above 0, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise ConfigurationError(option, value, "must be seconds > 0, or None")
+    return value
+
+
+def whole(option: str, value: Any, least: int) -> int:
+    """Give a whole number that is at least so much."""
+    if type(value) is not int or value < least:
+        raise ConfigurationError(option, value, f"must be a whole number >= {least}")
+    return value
+
+
+def able(option: str, value: Any, method: str) -> Any:
+    """Give a cache, or what stands for one: it has the method that is needed."""
+    if not callable(getattr(value, method, None)):
+        hint = f"must be a cache, with a method {method}; `await fero(...)` gives one"
+        raise ConfigurationError(option, value, hint)
+    return value
+
+
+def is_pair(item: Any) -> bool:
+    """Whether an item is a (key, value) pair."""
+    return type(item) is tuple and len(cast("tuple[Any, ...]", item)) == 2
+
+
+def key_of(item: Any) -> Any:
+    """Give the key of a change, a message or a pair.
+
+    Raises:
+        ValueRefused: it is none of those.
+    """
+    if isinstance(item, Change):
+        return item.key
+    if isinstance(item, Mapping) and "key" in item:
+        return cast("Mapping[str, Any]", item)["key"]
+    if is_pair(item):
+        return item[0]
+    kind = type(item).__name__
+    raise ValueRefused("item", f"a {kind} is no change, message or (key, value) pair; give key=")
+
+
+def value_of(item: Any) -> Any:
+    """Give the value of a change or a pair; what is neither is a value itself."""
+    if isinstance(item, Change):
+        return item.value
+    return item[1] if is_pair(item) else item
+
+
+def content_of(item: Any) -> Any:
+    """Give the value of a change; what is none is a value itself, also a pair."""
+    return item.value if isinstance(item, Change) else item
+
+
+def type_of(item: Any) -> Any:
+    """Give the type of a change, a request or a message; None if it has none."""
+    if isinstance(item, Mapping):
+        return cast("Mapping[str, Any]", item).get("type")
+    return getattr(item, "type", None)

@@ -67,6 +67,7 @@ class Process:
 
     async def start(self) -> Process:
         """Start it and wait until it is of use."""
+        self._answers = asyncio.Queue()  # nothing said by a process before this one counts
         spec = json.dumps({"role": self.role, "name": self.name, "ports": self._ports})
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "rxfero.demo_node", spec,

@@ -22,7 +22,7 @@ FIRST, LAST = map(int, os.environ.get("RXFERO_SEEDS", "0:24").split(":"))
 # Seed and seconds of load: what each found is told by the commit that fixed it.
 FAILED = {
     0: 12, 3: 12, 5: 12, 8: 12, 14: 12, 25: 12, 50: 12, 53: 12, 56: 12, 73: 14, 381: 14, 431: 14,
-    1014: 20, 1053: 20,
+    1014: 20, 1053: 20, 1042: 20, 59: 14, 69: 14, 71: 14, 86: 14, 3261: 15, 4126: 15, 4134: 15,
 }
 
 

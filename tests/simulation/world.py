@@ -30,7 +30,7 @@ from rxfero.core.position import Term
 from rxfero.core.replica import Replica
 from rxfero.core.requests import OK, Call
 from rxfero.core.sessions import Sessions
-from rxfero.core.shard import Shard
+from rxfero.core.shard import OWNER, Shard
 from rxfero.core.state import State
 from rxfero.core.value import pack
 from rxfero.errors import ProtocolError, RxferoError
@@ -676,12 +676,18 @@ class World:
     def gone(self, host: Host) -> None:
         """A process left: it may only take what others have."""
         self.crashes += 1
-        others = host.replica.members.others()
-        alone = not any(m.state == ALIVE and self.hosts[m.name].up for m in others)
-        if self.now - (host.replica._leaving or 0) > 9.9 or alone:
-            self._account(host)
+        waited = self.now - (host.replica._leaving or 0) > 9.9
+        alone = not any(m.state == ALIVE for m in host.replica.members.others())
+        self._account(host, sound=not (waited or alone))
 
-    def _account(self, host: Host) -> None:
+    def _served(self, host: Host, shard: Shard) -> bool:
+        if shard.owner in (None, host.name):
+            return True
+        owner = self.hosts[shard.owner]
+        theirs = owner.replica.cluster.shards[shard.id]
+        return owner.up and theirs.role == OWNER and theirs.term == shard.promised
+
+    def _account(self, host: Host, *, sound: bool = False) -> None:
         if host.client:
             return
         others = list(self.copies(but=host))
@@ -690,6 +696,8 @@ class World:
             if call.shard < 0 or not call.seq or self.excused.get(key) == 1 << 30:
                 continue
             own = host.replica.cluster.shards[call.shard]
+            if sound and self._served(host, own):
+                continue  # who takes over has it, or else it is lost without a trace
             if any(holds(shards[call.shard], call.sid, call.seq) for shards in others):
                 continue
             if holds(own, call.sid, call.seq):

@@ -125,7 +125,7 @@ class Hub:
         """Give the scheduler of the loop the hub was made in; None before there is a loop."""
         if self._clock is None:
             try:
-                self._clock = Clock(asyncio.get_running_loop(), self._action_failed)
+                self._clock = Clock(asyncio.get_running_loop(), self._chain_failed)
             except RuntimeError:
                 return None
         return self._clock
@@ -280,8 +280,8 @@ class Hub:
         context = "an operator chain, which has ended" if ended else "an observer"
         self.emit("error", Failure(error, name, context, None, payload))
 
-    def _action_failed(self, error: Exception) -> None:
-        self.emit("error", Failure(error, "timer", "an operator of time"))
+    def _chain_failed(self, error: Exception, context: str, item: Any) -> None:
+        self.emit("error", Failure(error, "chain", context, None, item))
 
     def close(self, error: Exception | None = None) -> None:
         """End every subject and every waiter, once what is being told has been told."""

@@ -220,3 +220,12 @@ class CacheLike(Protocol):
     def patch(self, *args: Any, ack: Level | None = None) -> GuaranteeLike:
         """Set several values at once: ``patch(key, values)`` is one atomic record."""
         ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """A scheduler that can also tell of an error, for operators that go on after one."""
+
+    def report(self, error: Exception, context: str, item: Any, /) -> None:
+        """Tell of an error that has no caller, where it came up and what item it is about."""
+        ...

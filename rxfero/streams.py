@@ -114,11 +114,11 @@ class Clock(AsyncIOScheduler):
 
     Args:
         loop: Where actions run.
-        failed: Told of an error that an action raised.
+        failed: Told of an error, of where it came up and of the item it is about.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, failed: Callable[[Exception], None]
+        self, loop: asyncio.AbstractEventLoop, failed: Callable[[Exception, str, Any], None]
     ) -> None:
         super().__init__(loop)
         self._failed = failed
@@ -128,5 +128,9 @@ class Clock(AsyncIOScheduler):
         try:
             return super().invoke_action(action, state)
         except Exception as error:  # noqa: BLE001  (law 4)
-            self._failed(error)
+            self.report(error, "an operator of time", None)
             return Disposable()
+
+    def report(self, error: Exception, context: str, item: Any, /) -> None:
+        """Tell of an error that has no caller."""
+        self._failed(error, context, item)

@@ -24,4 +24,6 @@ def await_ack(timeout: float | None = None, *, window: int | None = None) -> Ope
         ConfigurationError: an argument is out of range.
     """
     limit = None if window is None else whole("await_ack.window", window, 1)
-    return outcomes("await_ack", lambda g: g.on("ack"), seconds("await_ack.timeout", timeout), limit)
+    return outcomes(
+        "await_ack", lambda g: g.on("ack"), seconds("await_ack.timeout", timeout), limit
+    )

@@ -39,7 +39,9 @@ def attribute(option: str, value: Any) -> Selector:
     name = value
 
     def read(item: Any) -> Any:
-        return item[name] if isinstance(item, Mapping) else getattr(item, name)
+        if isinstance(item, Mapping):
+            return cast("Mapping[str, Any]", item)[name]
+        return getattr(item, name)
 
     return read
 
@@ -91,18 +93,18 @@ def key_of(item: Any) -> Any:
 
 def value_of(item: Any) -> Any:
     """Give the value of a change or a pair; what is neither is a value itself."""
-    if isinstance(item, Change):
-        return item.value
-    return item[1] if is_pair(item) else item
+    if is_pair(item):
+        return item[1]
+    return content_of(item)
 
 
 def content_of(item: Any) -> Any:
     """Give the value of a change; what is none is a value itself, also a pair."""
-    return item.value if isinstance(item, Change) else item
+    return cast("Any", item.value if isinstance(item, Change) else item)
 
 
 def type_of(item: Any) -> Any:
     """Give the type of a change, a request or a message; None if it has none."""
     if isinstance(item, Mapping):
         return cast("Mapping[str, Any]", item).get("type")
-    return getattr(item, "type", None)
+    return cast("Any", getattr(cast("Any", item), "type", None))

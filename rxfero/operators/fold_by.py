@@ -12,7 +12,9 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from rxfero.operators.checks import Operator, attribute, function
 
 
-def fold_by(selector: str | Callable[[Any], Any], fn: Callable[[Any, Any], Any], seed: Any) -> Operator:
+def fold_by(
+    selector: str | Callable[[Any], Any], fn: Callable[[Any, Any], Any], seed: Any
+) -> Operator:
     """Fold the items of each key; give (key, value so far), one an item.
 
         a1 ------ b5 ------ a2 ------>

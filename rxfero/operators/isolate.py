@@ -1,75 +1,180 @@
-"""isolate: what fails goes aside, the stream goes on."""
+"""isolate: operators of which single items may fail, and the stream goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from reactivex import Observable, create
+import reactivex
+from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 
 from rxfero.errors import ConfigurationError
+from rxfero.operators.checks import Operator
+from rxfero.operators.reports import report
+
+Tell = Callable[["Isolated"], object]
 
 
-class Failed(NamedTuple):
-    """An item that could not be handled, and why."""
+class Isolated(NamedTuple):
+    """An item that failed. `item` is None where the failure came later than the item."""
 
     error: Exception
     item: Any
 
 
-def isolate(
-    fn: Callable[[Any], Any], errors: Any = None
-) -> Callable[[Observable[Any]], Observable[Any]]:
-    """Map each item by a function; an item for which it raises goes to `errors` instead.
+def isolate(*operators: Operator, errors: ObserverBase[Any] | Tell | None = None) -> Operator:
+    """Apply operators; an item that makes one fail goes to `errors`, and the stream goes on.
 
-    ::
+        1 ---- x ---- 3 ------>
+            isolate(ops.map(int), errors=failed)
+        1 ----------- 3 ------>
+        failed: x ------------>
 
-        --1----0----2---->
-              isolate(lambda x: 1 / x, errors)
-        --1.0-------0.5-->
-        errors: ----Failed(ZeroDivisionError, 0)
+    Each operator is isolated by itself. Those that work item by item (map, filter, scan, and all of
+    rxfero's: count_by, send, await_commit, map_async) keep their memory and what they have in
+    flight. One that ends itself when it fails (flat_map) begins anew with the next item, as if just
+    subscribed.
+
+    Errors of the source and errors raised below the isolated operators are passed on as always.
 
     Args:
-        fn: Function of the item.
-        errors: Where :class:`Failed` go: a Subject (or anything with `on_next`), a function, or
-            None to drop them.
+        operators: What may fail; a function goes in as ``ops.map(function)``.
+        errors: An observer (such as a Subject) or a function, given an :class:`Isolated` for each
+            failure. None: they go to the cache's `error`, and without a cache to the log.
 
     Raises:
-        ConfigurationError: an argument does not fit. Told when the chain is built.
+        ConfigurationError: no operator, or an argument is of the wrong type.
     """
-    if not callable(fn):
-        raise ConfigurationError("isolate.fn", fn, "must be a function of the item")
-    tell: Callable[[Failed], Any]
-    if errors is None:
-        tell = _drop
-    elif hasattr(errors, "on_next"):
-        tell = errors.on_next
-    elif callable(errors):
-        tell = errors
-    else:
-        raise ConfigurationError("isolate.errors", errors, "must be a Subject or a function")
+    if not operators:
+        raise ConfigurationError("isolate.operators", operators, "takes at least one operator")
+    if errors is not None and not callable(getattr(errors, "on_next", errors)):
+        raise ConfigurationError("isolate.errors", errors, "must be an observer or a function")
+    tell = cast("Tell | None", getattr(errors, "on_next", errors))
+    for operator in operators:
+        _check(operator)
 
-    def guard(source: Observable[Any]) -> Observable[Any]:
-        def subscribe(
-            observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
-        ) -> DisposableBase:
-            def on_next(item: Any) -> None:
-                try:
-                    value = fn(item)
-                except Exception as error:  # noqa: BLE001  (that is what this operator is for)
-                    tell(Failed(error, item))
-                    return
-                observer.on_next(value)
+    def isolated(source: Observable[Any]) -> Observable[Any]:
+        for operator in operators:
+            source = _apart(source, operator, tell)
+        return source
 
-            return source.subscribe(
-                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
-            )
-
-        return create(subscribe)
-
-    return guard
+    return isolated
 
 
-def _drop(failed: Failed) -> None:
-    del failed
+def _check(operator: Any) -> None:
+    hint = "must be an operator; a function goes in as ops.map(function)"
+    try:
+        made = operator(reactivex.never())
+    except Exception as error:
+        raise ConfigurationError("isolate.operators", operator, hint) from error
+    if not isinstance(made, Observable):
+        raise ConfigurationError("isolate.operators", operator, hint)
+
+
+def _apart(source: Observable[Any], operator: Operator, tell: Tell | None) -> Observable[Any]:
+    def subscribe(
+        observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+    ) -> DisposableBase:
+        cell = _Cell(operator, observer, scheduler, tell)
+        cell.start()
+        fed = source.subscribe(cell.feed, cell.fail, cell.end, scheduler=scheduler)
+        return CompositeDisposable(fed, cell.running)
+
+    return Observable(subscribe)
+
+
+class _Cell(ObserverBase[Any]):
+    """One operator between its source and its observer.
+
+    It observes the operator without the observer that RxPY puts between, which would end at the
+    first error.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        below: ObserverBase[Any],
+        scheduler: SchedulerBase | None,
+        tell: Tell | None,
+    ) -> None:
+        self._operator, self._below = operator, below
+        self._scheduler, self._tell = scheduler, tell
+        self._inputs: tuple[ObserverBase[Any], ...] = ()
+        self._failed = self._source_failed = False
+        self._item: Any = None
+        self._passing: Exception | None = None
+        self.running = SerialDisposable()
+
+    def start(self) -> None:
+        """Subscribe to the operator, for the first time or anew."""
+        self._inputs = ()
+        made = self._operator(Observable(self._plugged))
+        core = made._subscribe_core  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.running.disposable = core(self, self._scheduler)
+
+    def _plugged(
+        self, observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+    ) -> DisposableBase:
+        del scheduler
+        self._inputs = (*self._inputs, observer)
+
+        def unplug() -> None:
+            self._inputs = tuple(o for o in self._inputs if o is not observer)
+
+        return Disposable(unplug)
+
+    # --- told by the source
+
+    def feed(self, item: Any) -> None:
+        """Take an item of the source."""
+        if self._failed:
+            self._failed = False
+            if not self._inputs:
+                self.start()
+        outer, self._item, self._passing = self._item, item, None
+        try:
+            for observer in self._inputs:
+                observer.on_next(item)
+        except Exception as error:
+            if self._passing is not None:
+                raise
+            self.on_error(error)
+        finally:
+            self._item = outer
+
+    def fail(self, error: Exception) -> None:
+        """Take the source's own error."""
+        self._source_failed = True
+        for observer in self._inputs or (self._below,):
+            observer.on_error(error)
+
+    def end(self) -> None:
+        """Take the source's end."""
+        for observer in self._inputs or (self._below,):
+            observer.on_completed()
+
+    # --- told by the operator
+
+    def on_next(self, value: Any) -> None:
+        try:
+            self._below.on_next(value)
+        except Exception as error:
+            self._passing = error
+            raise
+
+    def on_error(self, error: Exception) -> None:
+        if self._source_failed:
+            self._below.on_error(error)
+            return
+        if error is self._passing:
+            raise error
+        self._failed = True
+        if self._tell is None:
+            report(self._scheduler, error, "an isolated operator", self._item)
+        else:
+            self._tell(Isolated(error, self._item))
+
+    def on_completed(self) -> None:
+        self._below.on_completed()

@@ -11,7 +11,7 @@ from typing import Any
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import CompositeDisposable, SerialDisposable
+from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
 
 from rxfero.errors import ConfigurationError, Overloaded, RxferoError, ValueRefused
 from rxfero.operators.attempts import again
@@ -41,9 +41,7 @@ def outcomes(
                 if window is not None and len(line) >= window:
                     observer.on_error(Overloaded(len(line), window))
                     return
-                watch = SerialDisposable()
-                watches.add(watch)
-                _watch(name, item, stage, timeout, retries, line, line.enter(), watch, watches)
+                _watch(name, item, stage, timeout, retries, line, line.enter(), watches)
 
             watches.add(source.subscribe(on_next, observer.on_error, line.end, scheduler=scheduler))
             return watches
@@ -61,9 +59,11 @@ def _watch(
     retries: int,
     line: Line,
     place: Place,
-    watch: SerialDisposable,
     watches: CompositeDisposable,
 ) -> None:
+    watch = SingleAssignmentDisposable()
+    watches.add(watch)
+
     def leave(error: Exception | None = None) -> None:
         watches.remove(watch)
         line.leave(place, error)
@@ -82,7 +82,8 @@ def _watch(
         except Exception as refused:  # noqa: BLE001  (the failure of this item)
             leave(refused)
             return
-        _watch(name, made, stage, timeout, retries - 1, line, place, watch, watches)
+        watches.remove(watch)
+        _watch(name, made, stage, timeout, retries - 1, line, place, watches)
 
     try:
         if timeout is not None:

@@ -37,7 +37,8 @@ def send(
         ConfigurationError: an argument is of the wrong type.
     """
     peers = able("send.cache", getattr(cache, "peers", None), "send")
-    if not callable(type) and (not isinstance(type, str) or not 0 < len(type) <= 255):
+    verbs: Any = type
+    if not callable(verbs) and (not isinstance(verbs, str) or not 0 < len(verbs) <= 255):
         raise ConfigurationError("send.type", type, "must be text of 1 to 255 characters")
     content = optional("send.value", value) or content_of
 

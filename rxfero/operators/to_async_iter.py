@@ -24,7 +24,7 @@ def to_async_iter(
     Args:
         maxsize: Items kept for a slow consumer.
         overflow: What happens beyond: "block" keeps them (a source that cannot wait is not made to
-            lose items), "drop_old", "drop_new", "latest" (only the newest), or "error" (Overloaded).
+            lose items), "drop_old", "drop_new", "latest" (only the newest), "error" (Overloaded).
 
     Raises:
         ConfigurationError: `maxsize` below 1, or no such policy.

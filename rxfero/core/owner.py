@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rxfero.core.branches import Merge
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
@@ -26,16 +26,18 @@ from rxfero.core.requests import (
     NOT_ALLOWED, UNKNOWN, WRITES, WRONG,
 )
 from rxfero.core.shard import OWNER, Shard, Wait
+from rxfero.core.tree import ABSENT
 from rxfero.core.value import pack
 from rxfero.errors import CompareFailed, KeyMissing, MethodNotAllowed, RxferoError, WrongType
 
 NIL = b"\xc0"
 REMEMBERED = 1 << 15  # answers of handlers kept for repetition, a session: a sender's window
+TOLD_BYTES = 200  # of a value in the words of a refusal
 SESSIONS = 256  # sessions whose answers are kept
 
 PLAIN = frozenset(("update", "add"))
 ONE = (AUTO, 1)  # levels that any one other server fulfils
-_new = tuple.__new__
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 
 
 class Dest(NamedTuple):
@@ -94,6 +96,7 @@ class Owner:
         self.inbox: list[Inbound] = []
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
         self._served: OrderedDict[str, OrderedDict[int, Any]] = OrderedDict()
+        self._none: OrderedDict[int, Any] = OrderedDict()
         self.open: dict[tuple[str, int], Inbound] = {}
 
     # --- answers
@@ -203,7 +206,7 @@ class Owner:
 
     def _repeat(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> None:
         at = shard.sessions.number_of(dest.sid, seq)
-        served = self._served.get(dest.sid, {}).get(number)
+        served = self._served.get(dest.sid, self._none).get(number)
         if served is not None and served[0] != OK:
             self.answer(dest, number, served[0], shard.term, 0, served[1])
             return
@@ -257,10 +260,12 @@ class Owner:
 
     def _void(self, sid: str, seq: int, shard: Shard, value: bytes) -> None:
         stamp = self._cluster.clock.tick(self._cluster.wall_ms)
+        if len(value) > 4 * TOLD_BYTES:
+            value = pack("refused")
         self._log(
             shard,
             Record(
-                shard.term, shard.log.end + 1, VOID, sid, seq, (), "", value[:512], stamp, None, 0
+                shard.term, shard.log.end + 1, VOID, sid, seq, (), "", value, stamp, None, 0
             ),
         )
 
@@ -384,7 +389,7 @@ class Owner:
     def handle(self, inbound: Inbound) -> None:
         """Give a request to the program, in the order of its sender and shard."""
         sid, number = inbound.dest.sid, inbound.number
-        served = self._served.get(sid, {})
+        served = self._served.get(sid, self._none)
         if number in served:
             known = served[number]
             if known is not None:
@@ -473,7 +478,7 @@ class Owner:
             return
         shard = self._cluster.shards[inbound.shard]
         if shard.role != OWNER or shard.term != inbound.term:
-            self._served.get(sid, {}).pop(number, None)
+            self._served.get(sid, self._none).pop(number, None)
             self.answer(inbound.dest, number, RETRY, ZERO_TERM, 0, None)
         elif inbound.offset is not None:
             at = inbound.offset.number
@@ -539,18 +544,26 @@ class Moved(RxferoError):
     """The shard of a request moved to another owner while its handler ran."""
 
 
+def _told(value: Any) -> Any:
+    """Give a value as a refusal tells it: itself when it is small, else how it begins."""
+    if value is not ABSENT and len(pack(value)) <= TOLD_BYTES:
+        return value
+    return str(value)[:TOLD_BYTES]
+
+
 def refusal(error: Exception) -> tuple[int, bytes]:
     """Give the status and value that tell an error to the caller."""
+    text = str(error).encode("utf-8", "backslashreplace").decode()
     if isinstance(error, CompareFailed):
-        return COMPARE, pack([str(error.expected), str(error.actual)])
+        return COMPARE, pack([_told(error.expected), _told(error.actual)])
     if isinstance(error, KeyMissing):
-        return MISSING, pack(str(error))
+        return MISSING, pack(text)
     if isinstance(error, WrongType):
-        return WRONG, pack(str(error))
+        return WRONG, pack(text)
     if isinstance(error, MethodNotAllowed):
         return NOT_ALLOWED, pack(error.verb)
     if isinstance(error, RxferoError):
-        return REFUSED, pack(str(error))
-    return FAILED, pack([type(error).__name__, str(error)])
+        return REFUSED, pack(text)
+    return FAILED, pack([type(error).__name__, text])
 
 

@@ -7,7 +7,7 @@ changes. Writes go to the owner of their key, from any node. Events are Observab
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from rxfero.core.change import Change
 from rxfero.core.path import Path
@@ -206,6 +206,12 @@ class Cache(Mapping[str | int, Any]):
 
     # --- events
 
+    @overload
+    def on(self, event: str, callback: None = None, *, since: Any = "now") -> Observable[Any]: ...
+    @overload
+    def on(
+        self, event: str, callback: Callable[[Any], None], *, since: Any = "now"
+    ) -> DisposableBase: ...
     def on(
         self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now"
     ) -> Observable[Any] | DisposableBase:
@@ -330,12 +336,19 @@ class Cache(Mapping[str | int, Any]):
     async def __aexit__(self, *_: object) -> None:
         await self.destroy()
 
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Cache):
+            return self is other
+        return isinstance(other, Mapping) and dict(self) == dict(cast("Mapping[Any, Any]", other))
+
     def __repr__(self) -> str:
         role = self._node.replica.identity.role
         state = " destroyed" if self._node.closed else ""
         return f"<Cache {self.name} {role} keys={len(self)} peers={len(self.peers)}{state}>"
 
-    __hash__ = object.__hash__
 
 
 def _condition(expect: Any) -> list[Any]:

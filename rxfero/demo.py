@@ -212,7 +212,7 @@ async def _play(
         process.write(0, share, 0.005 + rng.random() * 0.005)
     victim = rng.choice(cluster)
     while sum(len(p.acked) for p in writers) < writes * 0.4:
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # noqa: ASYNC110  (counted by lines that processes print)
     summary.killed = victim.name
     stage.say(f"SIGKILL for {victim.name}, while everybody writes")
     killed = time.monotonic()
@@ -224,14 +224,12 @@ async def _play(
         f"its shards are served again after {summary.takeover_ms:.0f} ms: "
         f"{_shares(summary.owned_during)}"
     )
-    acked, failed = victim.acked, victim.failed
     await victim.start()
     stage.say(f"{victim.name} is back, and has caught up")
     summary.owned_after = await _stable(cluster, len(cluster))
     stage.say(f"shards owned: {_shares(summary.owned_after)}")
     victim.write(share, share // 4, 0.002)
     await asyncio.gather(*[p.written() for p in writers])
-    victim.acked, victim.failed = acked + victim.acked[len(acked) :], failed
     await _check(everybody, writers, services, summary, stage)
 
 

@@ -18,7 +18,6 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 from rxfero.core import requests as status
-from rxfero.core.position import Offset
 from rxfero.core.requests import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
 from rxfero.core.value import unpack
 from rxfero.errors import (
@@ -240,10 +239,9 @@ class Guarantee(Call):
             return Closed(self._node.service)
         if code == status.LOST:
             return Uncertain(f"{what}: the session ended before an answer; it may have happened")
-        detail = None if self.result is None else unpack(self.result)
+        detail: Any = None if self.result is None else unpack(self.result)
         if code == status.NOT_REPLICATED:
-            wanted, got = detail
-            return NotReplicated(wanted, got, self.offset)
+            return NotReplicated(detail[0], detail[1], self.offset)
         return _refused(code, what, detail, self.path)
 
     def __repr__(self) -> str:

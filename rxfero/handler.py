@@ -114,7 +114,11 @@ class Handling:
         task = self._node.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        inbound.cancel = task.cancel
+
+        def cancel() -> None:
+            task.cancel()
+
+        inbound.cancel = cancel
 
     async def _await(self, inbound: Inbound, result: Awaitable[Any]) -> None:
         try:

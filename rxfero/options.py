@@ -6,6 +6,7 @@ option, the value and what would be right.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -78,11 +79,11 @@ def read_options(given: Mapping[str, Any]) -> Options:
         if name not in known:
             raise ConfigurationError(name, value, f"no such option; {nearest(name, known)}")
     made: dict[str, Any] = dict(given)
-    made["constants"] = Constants.of(given.get("constants"))
+    made["constants"] = Constants.load(given.get("constants"), env=os.environ)
     _client(made)
     made["ports"] = _ports(made.get("ports"))
     hosts = made.get("hosts", ("127.0.0.1",))
-    if isinstance(hosts, str) or not isinstance(hosts, Iterable):
+    if not _is(hosts, Iterable) or _is(hosts, str):
         raise ConfigurationError("hosts", hosts, "must be a list of hosts, as ['127.0.0.1']")
     made["hosts"] = tuple(hosts)
     if not made["hosts"]:
@@ -100,7 +101,8 @@ def read_options(given: Mapping[str, Any]) -> Options:
             raise ConfigurationError(name, value, "must be text of 1 to 64 characters")
     ack = made.get("ack", "auto")
     if not (ack in ("auto", "commit", "majority", "all") or (type(ack) is int and ack >= 0)):
-        raise ConfigurationError("ack", ack, "must be 'auto', 'commit', 'majority', 'all' or n >= 0")
+        hint = "must be 'auto', 'commit', 'majority', 'all' or n >= 0"
+        raise ConfigurationError("ack", ack, hint)
     return Options(**made)
 
 
@@ -116,7 +118,7 @@ def _ports(ports: Any) -> Ports:
     if type(ports) is int:
         if 0 < ports < 65_536:
             return (ports, ports)
-    elif isinstance(ports, tuple | list) and 1 <= len(ports) <= 2:
+    elif _is(ports, (tuple, list)) and 1 <= len(ports) <= 2:
         first, last = ports[0], ports[-1]
         if type(first) is int and type(last) is int and 0 < first <= last < 65_536:
             return (first, last)
@@ -139,7 +141,12 @@ def _security(made: dict[str, Any]) -> None:
     if security is None:
         return
     hint = "must be {'secret': text of at least 8 characters}"
-    if not isinstance(security, Mapping) or set(security) != {"secret"}:
+    if not _is(security, Mapping) or set(security) != {"secret"}:
         raise ConfigurationError("security", security, hint)
     if not isinstance(security["secret"], str) or len(security["secret"]) < 8:
         raise ConfigurationError("security", "(not shown)", hint)
+
+
+def _is(value: Any, kinds: Any) -> bool:
+    """Whether a value is of a kind; the checker goes on taking it for anything."""
+    return isinstance(value, kinds)

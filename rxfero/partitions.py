@@ -10,6 +10,7 @@ from rxfero.core.path import Path
 from rxfero.core.position import Offset
 
 if TYPE_CHECKING:
+    from rxfero.core.shard import Shard
     from rxfero.node import Node
     from rxfero.peers import Peer, Peers
 
@@ -61,7 +62,7 @@ class Partitions(Mapping[str | int, Partition]):
         self._node = node
         self.peers = peers
 
-    def shard(self, key: str | int):  # noqa: ANN201  (an internal type)
+    def shard(self, key: str | int) -> Shard:
         """Give the shard of a key."""
         cluster = self._node.replica.cluster
         return cluster.shards[cluster.find(key)]

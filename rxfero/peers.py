@@ -96,10 +96,11 @@ class Peer:
             ValueRefused: the message cannot be sent.
         """
         contact = self._contact
-        own = self is self._node.peer_of(contact) and contact.name == self._node.replica.identity.name
-        if not own and (contact.role == "client" or contact.name is None or (
-            contact.name not in self._node.replica.cluster.servers
-        )):
+        replica = self._node.replica
+        reached = contact.name == replica.identity.name or (
+            contact.role == "server" and contact.name in replica.cluster.servers
+        )
+        if not reached:
             raise NotConnected(f"{self.id} is {self.status}; messages go to connected servers")
         return send(self._node, message, target=contact.name)
 
@@ -268,7 +269,7 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     path: Path | None = None
     if isinstance(message, Change):
         verb, path, packed = message.type, message.key, message.packed
-    elif isinstance(message, dict) and "type" in message:
+    elif _is_message(message):
         extra = set(message) - _FIELDS
         if extra:
             raise ValueRefused("message", f"has unknown fields {sorted(map(str, extra))}")
@@ -287,6 +288,10 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     guarantee.target = target
     node.submit(guarantee)
     return guarantee
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, dict) and "type" in message
 
 
 def check_size(node: Node, packed: bytes) -> None:

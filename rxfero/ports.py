@@ -187,9 +187,7 @@ class CacheLike(Protocol):
         """The nodes of the service."""
         ...
 
-    def on(
-        self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now"
-    ) -> Observable[Any] | DisposableBase:
+    def on(self, event: str, callback: Any = None, *, since: Any = "now") -> Any:
         """Give an event as an Observable; with a callback, subscribe it and give the Disposable."""
         ...
 

@@ -17,6 +17,7 @@ from rxfero.cache import Cache
 from rxfero.core.cluster import COUNTER
 from rxfero.errors import ConfigurationError
 from rxfero.events import Hub
+from rxfero.guarantee import Guarantee
 from rxfero.handler import Handling, takes_cache
 from rxfero.node import Node
 from rxfero.options import Options, read_options
@@ -96,12 +97,10 @@ async def _restore(node: Node, cache: Cache, restore: Callable[..., Any]) -> Non
     await node.until(decided, "restore", 30.0)
     if RESTORED in shard.marks or shard.owner != node.replica.identity.name:
         return
-    found = restore()
+    found: Any = restore()
     if inspect.isawaitable(found):
         found = await found
-    if found is not None and not isinstance(found, Mapping):
-        raise ConfigurationError("restore", found, "must give a mapping of keys and values")
-    writes = [cache.update((key,), value) for key, value in (found or {}).items()]
+    writes = _writes(cache, found)
     for write in writes:
         await write
     node.replica.owner.mark(shard, RESTORED)
@@ -167,7 +166,8 @@ class Fero:
 
         async def connected(caches: Any) -> Any:
             given = await caches if inspect.isawaitable(caches) else caches
-            for cache in given.values() if type(given) is dict else [given]:
+            every: list[Any] = list(given.values()) if _is_dict(given) else [given]
+            for cache in every:
                 await _connect(storage, cache)
             return given
 
@@ -182,14 +182,16 @@ connect = fero.connect
 
 
 async def _connect(storage: Any, cache: Cache) -> None:
+    stored: Any = storage
+
     def verb(name: str) -> Any:
-        return storage.get(name) if isinstance(storage, Mapping) else getattr(storage, name, None)
+        return stored.get(name) if _is_dict(stored) else getattr(stored, name, None)
 
     restore = verb("restore")
     if restore is not None and not len(cache):
         found = restore()
         found = await found if inspect.isawaitable(found) else found
-        for write in [cache.update((key,), value) for key, value in (found or {}).items()]:
+        for write in _writes(cache, found):
             await write
     running: set[asyncio.Future[Any]] = set()
 
@@ -205,6 +207,18 @@ async def _connect(storage: Any, cache: Cache) -> None:
 
     if any(verb(name) is not None for name in ("add", "update", "remove", "patch")):
         cache.on("change", changed)
+
+
+def _writes(cache: Cache, found: Any) -> list[Guarantee]:
+    """Write what a restore gave."""
+    given: Mapping[Any, Any] = {} if found is None else found
+    if not isinstance(given, Mapping):
+        raise ConfigurationError("restore", found, "must give a mapping of keys and values")
+    return [cache.update((key,), value) for key, value in given.items()]
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:

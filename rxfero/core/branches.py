@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
+from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, Record
 from rxfero.core.path import overlaps
 from rxfero.core.position import Term
 from rxfero.core.shard import Shard

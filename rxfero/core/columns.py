@@ -11,16 +11,18 @@ The module does not know shards, owners or links: it turns records into bodies a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby, repeat
 from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import Record
+from rxfero.core.path import from_wire
 from rxfero.core.position import Term
 from rxfero.errors import ProtocolError
 
-_new = tuple.__new__
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 _FIELDS = 13
+SHORT = 256  # characters of a key that is certainly within its limit of 1024 bytes
 
 
 class Batch(NamedTuple):
@@ -59,15 +61,12 @@ def read_keys(keys: list[Any]) -> list[tuple[Any, ...]]:
     """Undo :func:`wire_keys`, refusing what no path can be."""
     paths: list[tuple[Any, ...]] = []
     for key in keys:
-        kind = type(key)
-        if kind is str or kind is int:
+        if type(key) is str and 0 < len(key) <= SHORT:
             paths.append((key,))
-        elif kind is list and key and all(type(e) is str or type(e) is int for e in key):
-            paths.append(tuple(key))
-        elif kind is list and not key:
+        elif key == []:
             paths.append(())
         else:
-            raise ProtocolError(f"a key of type {kind.__name__} in a column of keys")
+            paths.append(tuple(from_wire(key)))
     return paths
 
 
@@ -96,6 +95,11 @@ def write(fence: Term, shards: Sequence[int], records: Sequence[Record]) -> list
     ]
 
 
+def is_column(value: Any, count: int | None = None) -> bool:
+    """Whether something read from the wire is an array (of `count` values)."""
+    return type(value) is list and (count is None or len(cast("list[Any]", value)) == count)
+
+
 def read(body: list[Any], limit: int) -> Batch:
     """Give the records of a body.
 
@@ -107,9 +111,9 @@ def read(body: list[Any], limit: int) -> Batch:
     fence, shards, terms, numbers, kinds, sids, seqs, keys, verbs, values, stamps, origins, ends = (
         body
     )
-    if type(numbers) is not list:
+    if not is_column(numbers):
         raise ProtocolError("a column of numbers that is no array")
-    count = len(cast("list[Any]", numbers))
+    count = len(numbers)
     if not 0 < count <= limit:
         raise ProtocolError(f"{count} records in a frame, the limit is {limit}")
     try:
@@ -119,11 +123,11 @@ def read(body: list[Any], limit: int) -> Batch:
         columns: list[list[Any]] = [numbers, seqs, keys, values, where]
         columns += [c for c in (kinds, origins, ends) if c is not None]
         for column in columns:
-            if type(column) is not list or len(column) != count:
+            if not is_column(column, count):
                 raise ProtocolError(f"a column that does not hold {count} values")
-        if not set(map(type, values)) == {bytes}:
+        if {type(v) for v in values} != {bytes}:
             raise ProtocolError("a value that is no byte string")
-        numeric = set(map(type, chain(numbers, seqs, where, kinds or (), ends or ())))
+        numeric: set[type] = {type(n) for n in chain(numbers, seqs, where, kinds or (), ends or ())}
         if numeric - {int} or min(numbers) < 1 or min(where) < 0:
             raise ProtocolError("a number, shard or sequence that is no whole number")
         rows = zip(
@@ -140,6 +144,7 @@ def read(body: list[Any], limit: int) -> Batch:
             if origins is None
             else [None if o is None else (Term(*o[0]), o[1]) for o in origins],
             repeat(0) if ends is None else ends,
+            strict=False,  # some are endless
         )
         records = list(map(_new, repeat(Record), rows))
         if len(records) != count:

@@ -133,7 +133,7 @@ class Follower:
         try:
             fence, numbers, points = body
             term = Term(*fence)
-            pairs = list(zip(numbers, points, strict=True))
+            pairs: list[tuple[int, int]] = list(zip(numbers, points, strict=True))
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a SAFE that cannot be read: {error}") from error
         self._check([number for number, _ in pairs])

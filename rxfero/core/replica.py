@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rxfero.core import frame
+from rxfero.core.columns import is_column
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.follower import Follower
@@ -60,7 +61,8 @@ class Ready:
         self.notices: list[tuple[str, Any]] = []
 
     def __repr__(self) -> str:
-        filled = ", ".join(f"{n}={len(getattr(self, n))}" for n in self.__slots__ if getattr(self, n))
+        sizes = {name: len(getattr(self, name)) for name in self.__slots__}
+        filled = ", ".join(f"{name}={size}" for name, size in sizes.items() if size)
         return f"<Ready {filled or 'nothing'}>"
 
 
@@ -355,7 +357,8 @@ class Replica:
             if member.state == DEAD:
                 self._died(member.name)
             elif member.name not in self.cluster.servers and not self.settings.client:
-                self.peering.create(Address(member.host, member.port), self.cluster.now, jitter=True)
+                where = Address(member.host, member.port)
+                self.peering.create(where, self.cluster.now, jitter=True)
             elif self.settings.client:
                 self.peering.create(Address(member.host, member.port), self.cluster.now)
         self._tick = self.cluster.now
@@ -404,7 +407,7 @@ class Replica:
         return [self.members.digest, owned, cluster.ring.checksum]
 
     def _on_payload(self, source: str, payload: Any) -> None:
-        if type(payload) is not list or len(payload) != 3 or source not in self.cluster.servers:
+        if not is_column(payload, 3) or source not in self.cluster.servers:
             return
         members, owned, checksum = payload
         contact = self.peering.names.get(source)
@@ -490,9 +493,8 @@ class Replica:
     def deadline(self) -> float:
         """When :meth:`wake` is due at the latest, in monotonic seconds."""
         times = [self._tick]
-        for due in (self.requests.deadline, self.peering.deadline):
-            if due is not None:
-                times.append(due)
+        dues = (self.requests.deadline, self.peering.deadline)
+        times += [due for due in dues if due is not None]
         times += [link.deadline for link in self.links.values() if link.deadline is not None]
         return min(times)
 

@@ -3,8 +3,8 @@
 One process is one session: its requests carry dense numbers, and its log writes carry dense
 sequence numbers a shard, so that an owner can refuse gaps and repeat answers (R10). A request stays
 here until a reply, a timeout or the end of the cache. Unanswered ones are sent again, in order,
-after a link closed or when nothing was sent or heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and the
-owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
+after a link closed or when nothing was sent or heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and
+the owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
 known to be on every live server, or until the retain window is full (R12): a GAP answer inside the
 window resends them, outside of it the session ends, its calls fail as `Uncertain` and the missing
 acknowledged writes are told as `LostWrites`. At most one rewind a shard in `REWIND_S` (R11).
@@ -14,7 +14,8 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from rxfero.core.position import Offset, Term
 
@@ -116,7 +117,8 @@ class Requests:
         self._progress = 0.0
         self._retry_s = RETRY_S
         self._looked, self._look_s = 0.0, RETRY_S  # when the oldest was looked at, and how often
-        self._oldest = self._newest = 0  # pending then, by number
+        self._oldest: int = 0  # pending then, by number
+        self._newest: int = 0
         self._soonest = float("inf")
         self._hurry = float("inf")
         self._refused: set[int] = set()
@@ -202,7 +204,7 @@ class Requests:
                 continue
             status = OK if statuses is None else statuses[i]
             value = None if values is None else values[i]
-            if status == GAP or status == UNKNOWN:
+            if status in (GAP, UNKNOWN):
                 self._rewind(call, 1 if status == UNKNOWN else _number(value), now)
                 continue
             if status == RETRY:
@@ -368,7 +370,7 @@ class Requests:
         return f"<Requests {self.sid} pending={len(self.pending)} retained={len(self._kept)}>"
 
 
-_new = tuple.__new__
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 
 
 def _by_number(call: Call) -> int:

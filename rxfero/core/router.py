@@ -9,9 +9,9 @@ refused with RETRY. Messages without a key are handled where they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rxfero.core import columns, frame
 from rxfero.core.change import Change
@@ -29,6 +29,7 @@ from rxfero.errors import ProtocolError
 
 PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the moment
 NIL = b"\xc0"
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 ROWS = 2048  # requests in one frame
 
 
@@ -208,15 +209,13 @@ class Router:
             if client:
                 to, hops = source, 0
             for column in (keys, values, seqs, expects, ttls):
-                if column is not None and (type(column) is not list or len(column) != count):
+                if column is not None and not columns.is_column(column, count):
                     raise ProtocolError(f"a column that does not hold {count} requests")
-            if set(map(type, values)) != {bytes} or set(map(type, seqs)) != {int}:
+            if {type(v) for v in values} != {bytes} or {type(s) for s in seqs} != {int}:
                 raise ProtocolError("a value or sequence number of a wrong type")
             for column, kind in ((verbs, str), (levels, int)):
                 if type(column) is not kind and (
-                    type(column) is not list
-                    or len(column) != count
-                    or set(map(type, column)) != {kind}
+                    not columns.is_column(column, count) or {type(c) for c in column} != {kind}
                 ):
                     raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
         except (TypeError, ValueError) as error:
@@ -233,10 +232,11 @@ class Router:
             repeat(levels) if type(levels) is int else levels,
             repeat(None) if expects is None else expects,
             repeat(0) if ttls is None else ttls,
+            strict=False,  # some are endless
         )
         forwards: dict[str, list[Row]] = {}
         cluster.clock.tick(cluster.wall_ms)
-        for row in map(tuple.__new__, repeat(Row), columns_):
+        for row in map(_new, repeat(Row), columns_):
             target = self.carry_out(dest, hops, row)
             if target is not None:
                 forwards.setdefault(target, []).append(row)
@@ -473,7 +473,7 @@ def read_numbers(spec: Any, limit: int) -> Any:
         raise ProtocolError(f"request numbers that cannot be read: {spec!r}") from error
     if type(first) is int and first > 0 and type(rest) is int and 0 < rest <= limit:
         return range(first, first + rest)
-    if first == 0 and type(rest) is list and 0 < len(rest) <= limit:
+    if first == 0 and columns.is_column(rest) and 0 < len(cast("list[Any]", rest)) <= limit:
         return rest
     raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
 

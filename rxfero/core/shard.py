@@ -156,7 +156,7 @@ class Shard:
         if kind == DATA:
             self.state.apply(record)
             self.sessions.note(record.sid, record.seq, record.number, record.hlc)
-        elif kind == VOID or kind == LOST:
+        elif kind in (VOID, LOST):
             self.sessions.note(record.sid, record.seq, record.number, record.hlc)
         elif kind == COUNT:
             self._count(record)

@@ -157,7 +157,7 @@ class Succession:
         del source
         cluster = self._cluster
         try:
-            pairs = [(number, Term(*term)) for number, term in rows]
+            pairs: list[tuple[int, Term]] = [(number, Term(*term)) for number, term in rows]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a FENCED that cannot be read: {error}") from error
         for number, term in pairs:
@@ -334,6 +334,7 @@ class Succession:
     def on_dump(self, source: str, body: list[Any]) -> None:
         """Merge the state of a follower whose log diverged below its base."""
         del source
+        number: int
         number, dump = body
         shard = self._cluster.shards[number]
         if shard.role == OWNER:

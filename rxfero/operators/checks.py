@@ -39,9 +39,7 @@ def attribute(option: str, value: Any) -> Selector:
     name = value
 
     def read(item: Any) -> Any:
-        if isinstance(item, Mapping):
-            return cast("Mapping[str, Any]", item)[name]
-        return getattr(item, name)
+        return item[name] if is_message(item) else getattr(item, name)
 
     return read
 
@@ -70,6 +68,11 @@ def able(option: str, value: Any, method: str) -> Any:
     return value
 
 
+def is_message(item: Any) -> bool:
+    """Whether an item is a mapping, as messages are."""
+    return isinstance(item, Mapping)
+
+
 def is_pair(item: Any) -> bool:
     """Whether an item is a (key, value) pair."""
     return type(item) is tuple and len(cast("tuple[Any, ...]", item)) == 2
@@ -83,8 +86,8 @@ def key_of(item: Any) -> Any:
     """
     if isinstance(item, Change):
         return item.key
-    if isinstance(item, Mapping) and "key" in item:
-        return cast("Mapping[str, Any]", item)["key"]
+    if is_message(item) and "key" in item:
+        return item["key"]
     if is_pair(item):
         return item[0]
     kind = type(item).__name__
@@ -100,11 +103,9 @@ def value_of(item: Any) -> Any:
 
 def content_of(item: Any) -> Any:
     """Give the value of a change; what is none is a value itself, also a pair."""
-    return cast("Any", item.value if isinstance(item, Change) else item)
+    return item.value if isinstance(item, Change) else item
 
 
 def type_of(item: Any) -> Any:
     """Give the type of a change, a request or a message; None if it has none."""
-    if isinstance(item, Mapping):
-        return cast("Mapping[str, Any]", item).get("type")
-    return cast("Any", getattr(cast("Any", item), "type", None))
+    return item.get("type") if is_message(item) else getattr(item, "type", None)

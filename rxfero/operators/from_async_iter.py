@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
@@ -34,54 +34,74 @@ def from_async_iter(items: AsyncIterable[T] | Callable[[], AsyncIterable[T]]) ->
     Raises:
         ConfigurationError: it is neither.
     """
-    if not isinstance(items, AsyncIterable) and not callable(items):
+    if not _is_iterable(items) and not callable(items):
         hint = "must be an async iterable, or a function that gives one"
         raise ConfigurationError("from_async_iter.items", items, hint)
-
-    def made() -> AsyncIterable[T]:
-        if isinstance(items, AsyncIterable):
-            return cast("AsyncIterable[T]", items)
-        return items()
 
     def subscribe(
         observer: ObserverBase[T], scheduler: SchedulerBase | None = None
     ) -> DisposableBase:
-        stopped = False
-
-        def give(value: T) -> None:
-            guarded(scheduler, "from_async_iter", lambda: observer.on_next(value))
-
-        async def run() -> None:
-            nonlocal stopped
-            count = 0
-            try:
-                iterator = aiter(made())
-                try:
-                    async for value in iterator:
-                        give(value)
-                        count += 1
-                        if count % BREATH == 0:
-                            await asyncio.sleep(0)
-                        if stopped:
-                            return
-                finally:
-                    close = cast("Any", getattr(iterator, "aclose", None))
-                    if close is not None:
-                        await close()
-            except Exception as error:  # noqa: BLE001  (it goes down the chain)
-                failed = error
-                guarded(scheduler, "from_async_iter", lambda: observer.on_error(failed))
-            else:
-                guarded(scheduler, "from_async_iter", observer.on_completed)
-
-        task = asyncio.get_running_loop().create_task(run())
-
-        def stop() -> None:
-            nonlocal stopped
-            stopped = True
-            if task is not asyncio.current_task():
-                task.cancel()
-
-        return Disposable(stop)
+        reader: _Reader[T] = _Reader(items, observer, scheduler)
+        reader.task = asyncio.get_running_loop().create_task(reader.run())
+        return Disposable(reader.stop)
 
     return Observable(subscribe)
+
+
+def _is_iterable(items: Any) -> bool:
+    return isinstance(items, AsyncIterable)
+
+
+class _Reader(Generic[T]):
+    """The task of one subscription."""
+
+    task: asyncio.Task[None]
+
+    def __init__(
+        self,
+        items: AsyncIterable[T] | Callable[[], AsyncIterable[T]],
+        observer: ObserverBase[T],
+        scheduler: SchedulerBase | None,
+    ) -> None:
+        self._items, self._observer, self._scheduler = items, observer, scheduler
+        self._stopped = False
+
+    async def run(self) -> None:
+        try:
+            await self._read()
+        except Exception as error:  # noqa: BLE001  (it goes down the chain)
+            failed = error
+            self._guarded(lambda: self._observer.on_error(failed))
+        else:
+            self._guarded(self._observer.on_completed)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self.task is not asyncio.current_task():
+            self.task.cancel()
+
+    async def _read(self) -> None:
+        iterator = self._made().__aiter__()
+        count = 0
+        try:
+            async for value in iterator:
+                self._give(value)
+                count += 1
+                if self._stopped:
+                    return
+                if count % BREATH == 0:
+                    await asyncio.sleep(0)
+        finally:
+            close = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _made(self) -> AsyncIterable[T]:
+        items: Any = self._items
+        return items if _is_iterable(items) else items()
+
+    def _give(self, value: T) -> None:
+        self._guarded(lambda: self._observer.on_next(value))
+
+    def _guarded(self, give: Callable[[], None]) -> None:
+        guarded(self._scheduler, "from_async_iter", give)

@@ -1,0 +1,1 @@
+"""The benchmarks: speed, latency and commits of real processes, with the original beside them."""

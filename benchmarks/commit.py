@@ -1,0 +1,57 @@
+"""The commits: updates sent without awaiting, until the client has seen them all as changes.
+
+`python -m benchmarks.commit -r 100000 -c 1,2,3`. With two servers or more, a server has handed each
+write to the others at the moment it is confirmed (rxfero's default level; the original confirms
+without knowing).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from benchmarks.command import Case, Figures, Once, parser, perform
+from benchmarks.figures import MIB, permutations, whole, wholes
+from benchmarks.processes import Cast, results
+
+WARM_MAX = 2_000
+
+
+def once(keys: int, warm: int | None) -> Once:
+    """Give what runs a case once."""
+
+    async def run(cast: Cast, case: Case) -> Figures:
+        records = case["records"]
+        params = {
+            "load": "commit", "echo": False, "bytes": case["bytes"], "count": records,
+            "keys": keys, "warm": min(records, WARM_MAX) if warm is None else warm,
+        }
+        async with cast.playing(case["servers"], 1, params) as (servers, clients):
+            (told,) = await results(clients)
+            held = await results(servers)
+        seconds = told["times"]["seen"]
+        return {
+            "commits": records / seconds,
+            "MB/s": records * case["bytes"] / seconds / MIB,
+            "client MiB": told["rss"] / MIB,
+            "server MiB": max(one["rss"] for one in held) / MIB,
+        }
+
+    return run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    options = parser("commit", __doc__ or "")
+    options.add_argument("-m", dest="sizes", type=wholes, default=[100], help="bytes of a value")
+    options.add_argument("-r", dest="records", type=wholes, default=[100_000], help="updates")
+    options.add_argument("-c", dest="servers", type=wholes, default=[1, 2, 3], help="servers")
+    options.add_argument("-k", dest="keys", type=whole, default=1000, help="keys they go round")
+    given = options.parse_args(arguments)
+    cases = permutations(records=given.records, bytes=given.sizes, servers=given.servers)
+    shown = ["commits", "MB/s", "client MiB", "server MiB"]
+    return perform(given, once(given.keys, given.warm), cases, ["commits"], shown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""The worker: one rxfero process of a load, `python -m benchmarks.worker PARAMS`.
+
+It keeps the lines of `benchmarks.processes`. Roles: server, client, and echo and pinger, a bare
+TCP echo on the same loop that the latencies are compared with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+from rxfero import Cache, fero, run
+
+Round = Callable[[int], Awaitable[dict[str, Any]]]
+Params = dict[str, Any]
+CALL_BYTES_MAX = 256
+
+
+def rss() -> int:
+    """Give the most memory this process has held, in bytes; 0 where that is not told."""
+    try:
+        import resource  # noqa: PLC0415  (not on Windows)
+    except ImportError:
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def say(what: str, **more: Any) -> None:
+    """Write a line to the parent."""
+    print(json.dumps({"is": what, **more}), flush=True)
+
+
+async def commands() -> asyncio.StreamReader:
+    """Give the lines of the parent; it ends when the parent does."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+class Count:
+    """A counter that ends a wait when it gets to a goal."""
+
+    def __init__(self) -> None:
+        self.seen, self._goal = 0, -1
+        self._reached: asyncio.Future[float] | None = None
+
+    def add(self, count: int) -> None:
+        """So many more have been seen."""
+        self.seen += count
+        if self.seen >= self._goal and self._reached is not None and not self._reached.done():
+            self._reached.set_result(perf_counter())
+
+    def one(self, _: object) -> None:
+        """One more has been seen."""
+        self.seen += 1
+        if self.seen == self._goal and self._reached is not None:
+            self._reached.set_result(perf_counter())
+
+    def after(self, count: int) -> asyncio.Future[float]:
+        """Give the clock's reading at which so many more will have been seen."""
+        self._goal = self.seen + count
+        self._reached = asyncio.get_running_loop().create_future()
+        return self._reached
+
+
+def speed(cache: Cache, params: Params) -> Round:
+    """Send messages without awaiting; see them sent, received and answered."""
+    counts = {"tacks": Count(), "yacks": Count(), "sacks": Count()}
+    cache.on("tack", counts["tacks"].add)
+    cache.on("ack", counts["yacks"].add)
+    cache.on("reply", counts["sacks"].one)
+    text = "*" * params["bytes"]
+
+    async def turn(count: int) -> dict[str, Any]:
+        goals = {name: counter.after(count) for name, counter in counts.items()}
+        send = cache.peers.send
+        start = perf_counter()
+        for _ in range(count):
+            send({"type": "test", "value": text})
+        return {name: await goal - start for name, goal in goals.items()}
+
+    return turn
+
+
+def latency(cache: Cache, params: Params) -> Round:
+    """Send one message at a time, when the one before is received or answered."""
+    text, stage = "*" * params["bytes"], params["stage"]
+
+    async def turn(count: int) -> dict[str, Any]:
+        seconds: list[float] = []
+        send = cache.peers.send
+        for _ in range(count):
+            start = perf_counter()
+            sent = send({"type": "test", "value": text})
+            await (sent if stage == "reply" else sent.on(stage))
+            seconds.append(perf_counter() - start)
+        return {"seconds": seconds}
+
+    return turn
+
+
+def commit(cache: Cache, params: Params) -> Round:
+    """Update keys without awaiting, until all the writes are seen here as changes."""
+    changes = Count()
+    cache.on("change", changes.one)
+    text, keys = "*" * params["bytes"], [f"k{at}" for at in range(params["keys"])]
+
+    async def turn(count: int) -> dict[str, Any]:
+        seen = changes.after(count)
+        update, every = cache.update, len(keys)
+        start = perf_counter()
+        for at in range(count):
+            update(keys[at % every], text)
+        return {"seen": await seen - start}
+
+    return turn
+
+
+LOADS: dict[str, Callable[[Cache, Params], Round]] = {
+    "speed": speed, "latency": latency, "commit": commit,
+}  # fmt: skip
+
+
+async def serve(params: Params) -> None:
+    """Be a server, that answers "echo" where `echo` is set."""
+    heard = await commands()
+    handler = (lambda request: "echo") if params["echo"] else None
+    cache = await fero("bench", handler, ports=tuple(params["ports"]))
+    await cache.connected(params["others"])
+    await cache.stable(params["others"] + 1)
+    say("ready")
+    while await heard.readline():
+        say("result", rss=rss())
+    await cache.destroy()
+
+
+async def ask(params: Params) -> None:
+    """Be a client, that runs a load a command."""
+    heard = await commands()
+    pending = (params["count"] + params["warm"]) * (params["bytes"] + CALL_BYTES_MAX)
+    cache = await fero(
+        "bench", client=True, ports=tuple(params["ports"]),
+        constants={"requests": {"pending": max(pending, 1 << 28)}},
+    )
+    await cache.connected(1)
+    await rounds(heard, LOADS[params["load"]](cache, params), params)
+    await cache.destroy()
+
+
+async def rounds(heard: asyncio.StreamReader, turn: Round, params: Params) -> None:
+    """Warm up, then run a load a command."""
+    if params["warm"]:
+        await turn(params["warm"])
+    say("ready")
+    while await heard.readline():
+        say("result", times=await turn(params["count"]), rss=rss())
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what it gets."""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(data)
+
+
+class Ping(asyncio.Protocol):
+    """Sends some bytes and tells when so many have come back."""
+
+    def __init__(self) -> None:
+        self.back: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = 0
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def send(self, data: bytes) -> asyncio.Future[None]:
+        """Send; gives what ends when all is back."""
+        self._missing, self.back = len(data), asyncio.get_running_loop().create_future()
+        self._transport.write(data)
+        return self.back
+
+    def data_received(self, data: bytes) -> None:
+        self._missing -= len(data)
+        if self._missing <= 0 and not self.back.done():
+            self.back.set_result(None)
+
+
+async def echo(params: Params) -> None:
+    """Be the bare echo's server."""
+    heard = await commands()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", params["ports"][0])
+    say("ready")
+    while await heard.readline():
+        say("result", rss=rss())
+    server.close()
+
+
+async def ping(params: Params) -> None:
+    """Be the bare echo's client."""
+    heard = await commands()
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.create_connection(Ping, "127.0.0.1", params["ports"][0])
+    data = b"*" * params["bytes"]
+
+    async def turn(count: int) -> dict[str, Any]:
+        seconds: list[float] = []
+        for _ in range(count):
+            start = perf_counter()
+            await protocol.send(data)
+            seconds.append(perf_counter() - start)
+        return {"seconds": seconds}
+
+    await rounds(heard, turn, params)
+    transport.close()
+
+
+ROLES = {"server": serve, "client": ask, "echo": echo, "ping": ping}
+
+
+def main() -> None:
+    """Play the role that the argument asks for."""
+    params = json.loads(sys.argv[1])
+    try:
+        run(ROLES[params["role"]](params))
+    except Exception as error:
+        say("failed", error=f"{type(error).__name__}: {error}")
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from reactivex import Observable
-    from reactivex.abc import DisposableBase
 
 Key = str | int | tuple[str | int, ...]
 """Where something is: dotted text, an integer, or a tuple of elements."""

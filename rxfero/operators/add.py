@@ -33,7 +33,7 @@ def add(
     Raises:
         ConfigurationError: an argument is of the wrong type.
     """
-    write = able("add.cache", cache, "add")
+    write = able("add.cache", cache, "add").add
     where = optional("add.key", key)
     what = optional("add.value", value) or (content_of if where is None else value_of)
 

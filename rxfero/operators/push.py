@@ -33,7 +33,7 @@ def push(
     Raises:
         ConfigurationError: an argument is of the wrong type.
     """
-    write = able("push.cache", cache, "push")
+    write = able("push.cache", cache, "push").push
     where = optional("push.key", key) or key_of
     what = optional("push.value", value) or value_of
 

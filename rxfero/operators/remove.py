@@ -28,7 +28,7 @@ def remove(cache: CacheLike, key: Callable[[Any], Any] | None = None) -> Operato
     Raises:
         ConfigurationError: an argument is of the wrong type.
     """
-    write = able("remove.cache", cache, "remove")
+    write = able("remove.cache", cache, "remove").remove
     where = optional("remove.key", key) or _key
 
     def removed(item: Any) -> GuaranteeLike:

@@ -33,7 +33,7 @@ def update(
     Raises:
         ConfigurationError: an argument is of the wrong type.
     """
-    write = able("update.cache", cache, "update")
+    write = able("update.cache", cache, "update").update
     where = optional("update.key", key) or key_of
     what = optional("update.value", value) or value_of
 

@@ -17,14 +17,14 @@ from reactivex.abc import ObserverBase
 
 
 class Place:
-    """The place of one item in a line."""
+    """The place of one item in a line. `used` says whether a result has come for it."""
 
-    __slots__ = ("done", "error", "values")
+    __slots__ = ("done", "error", "used", "values")
 
     def __init__(self) -> None:
         self.values: deque[Any] = deque()
         self.error: Exception | None = None
-        self.done = False
+        self.done = self.used = False
 
 
 class Line:
@@ -50,6 +50,7 @@ class Line:
 
     def give(self, place: Place, value: Any) -> None:
         """Take a result of a place; there may be several."""
+        place.used = True
         place.values.append(value)
         self._move()
 

@@ -118,7 +118,7 @@ class _Crew:
         place = place or self._line.enter()
         if error is None:
             place.values.append(task.result())
-            self._line.leave(place)
+            self._line.leave(place)  # with its result, so that it moves once
         elif isinstance(error, Exception):
             self._line.leave(place, error)
 

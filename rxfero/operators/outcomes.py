@@ -69,7 +69,7 @@ def _watch(
         line.leave(place, error)
 
     def failed(error: Exception) -> None:
-        if not retries or not _may_retry(error) or place.values:
+        if not retries or not _may_retry(error) or place.used:
             leave(error)
             return
         make = again(guarantee)

@@ -1,0 +1,117 @@
+"""The pages made from tables say what the tables say.
+
+``python -m tests.docs.test_pages`` writes them anew.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from rxfero import errors, sources
+from rxfero.constants import Constants
+from rxfero.core import frame
+from rxfero.events import EVENTS
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+EVENTS_HEAD = """# Events
+
+`cache.on(name)` gives an Observable, `cache.once(name)` an awaitable of the next, `cache.on("*")` all
+as (name, payload). The laws by which events are told are in `rxfero.events`.
+
+| name | payload | when |
+|---|---|---|
+"""
+
+WIRE_HEAD = """# The wire
+
+A connection carries frames: `u32 length | u8 kind | u8 flags | body`, big endian; the length counts
+what follows it. A body is one msgpack array. Limits are checked before anything is decoded: frames of
+a handshake are at most 4 KiB, others at most `outbox.frag`; a body holds at most `limits.containers`
+containers and `limits.records` records.
+
+The handshake: both sides send HELLO (magic, protocol range, cluster, service, name, boot, role, group,
+address, digest, nonce), with a secret then AUTH (HMAC-SHA256 over both HELLOs), then WELCOME. What
+does not fit is refused with the reason, before any state moves.
+
+Records travel as columns: fence, shards, terms as runs, numbers, kinds, sessions as runs, sequence
+numbers, keys, verbs, values (each packed by itself), stamps, origins, expiries; requests likewise.
+
+"""
+
+ERRORS_HEAD = """# Errors
+
+Every error is an `RxferoError` with `outcome` ("refused": nothing happened; "uncertain": it may have)
+and `retry` (whether the same call can succeed later).
+
+| error | kind of | when |
+|---|---|---|
+"""
+
+CONSTANTS_HEAD = """# Constants
+
+All times are milliseconds. Sources, later wins: defaults, a TOML file, the environment
+(`RXFERO_CONSTANTS__OUTBOX__MAX=0`), arguments handed in (`--constants.outbox.max=0`), and code
+(`fero("users", constants={"outbox": {"max": 0}})`).
+
+| name | default | least | most | what |
+|---|---|---|---|---|
+"""
+
+
+def events() -> str:
+    rows = [f"| `{n}` | `{e.payload}` | {e.when} |" for n, e in EVENTS.items()]
+    return EVENTS_HEAD + "\n".join(rows) + "\n"
+
+
+def wire() -> str:
+    return WIRE_HEAD + frame.describe() + "\n"
+
+
+def error_index() -> str:
+    rows: list[str] = []
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.RxferoError):
+            first = (inspect.getdoc(kind) or "").splitlines()[0]
+            bases = ", ".join(f"`{b.__name__}`" for b in kind.__bases__)
+            rows.append(f"| `{name}` | {bases} | {first} |")
+    return ERRORS_HEAD + "\n".join(rows) + "\n"
+
+
+def constants() -> str:
+    rows = [
+        f"| `{k.name}` | {k.default} | {k.low} | {k.high} | {k.doc} |"
+        for k in sources.knobs(Constants)
+    ]
+    return CONSTANTS_HEAD + "\n".join(rows) + "\n"
+
+
+PAGES = {
+    "events.md": events,
+    "wire.md": wire,
+    "errors.md": error_index,
+    "constants.md": constants,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_its_table_says(page: str) -> None:
+    assert (DOCS / page).read_text(encoding="utf-8") == PAGES[page]()
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    import re
+
+    readme = DOCS.parent / "README.md"
+    links = re.findall(r"\]\(([^)#]+)\)", readme.read_text(encoding="utf-8"))
+    for link in links:
+        if "://" not in link:
+            assert (readme.parent / link).exists(), link
+
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import reactivex
 from reactivex import Observable
@@ -21,8 +21,19 @@ from rxfero.core import requests as status
 from rxfero.core.requests import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
 from rxfero.core.value import unpack
 from rxfero.errors import (
-    Closed, CompareFailed, ConfigurationError, KeyMissing, MethodNotAllowed, NotReplicated, Refused,
-    RemoteError, RequestTimeout, RxferoError, Uncertain, UnknownEvent, WrongType,
+    Closed,
+    CompareFailed,
+    ConfigurationError,
+    KeyMissing,
+    MethodNotAllowed,
+    NotReplicated,
+    Refused,
+    RemoteError,
+    RequestTimeout,
+    RxferoError,
+    Uncertain,
+    UnknownEvent,
+    WrongType,
 )
 
 if TYPE_CHECKING:
@@ -63,7 +74,7 @@ class Guarantee(Call):
     _asked = False
     _seconds = 0.0
     _partials: list[Any] | None = None
-    _watchers: list[tuple[str, Callable[[Any], None], Callable[[Exception], None]]] = []  # noqa: RUF012  (replaced, never changed)
+    _watchers: list[_Watch] = []  # noqa: RUF012  (replaced, never changed)
 
     def __init__(
         self, node: Node, verb: str, path: Any, value: bytes, level: int, expect: Any = None,
@@ -127,10 +138,17 @@ class Guarantee(Call):
     # --- watching
 
     def watch(
-        self, stage: str, done: Callable[[Any], None], failed: Callable[[Exception], None]
+        self, stage: str, done: Callable[[Any], None], failed: Callable[[Exception], None],
+        item: Callable[[Any], None] | None = None,
     ) -> Callable[[], None]:
-        """Be told of a stage; gives the function that ends it."""
-        entry = (stage, done, failed)
+        """Be told of a stage; gives the function that ends it.
+
+        Args:
+            done: Called once with the outcome; with END when there were several answers.
+            failed: Called once instead, with the error.
+            item: Called with each of several answers.
+        """
+        entry = _Watch(stage, done, failed, item)
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
             return _nothing
@@ -158,7 +176,7 @@ class Guarantee(Call):
             if not future.done():
                 future.set_exception(error)
 
-        entry = (stage, done, failed)
+        entry = _Watch(stage, done, failed, None)
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
         else:
@@ -167,27 +185,27 @@ class Guarantee(Call):
                 self._node.replica.router.want_acks = True
         return future
 
-    def _tell(
-        self, entry: tuple[str, Callable[[Any], None], Callable[[Exception], None]]
-    ) -> None:
-        stage, done, failed = entry
-        if stage == "ack" and self.acked:
-            done(self.number)
-            return
-        error = self.error
-        if error is not None and not (stage == "commit" and isinstance(error, NotReplicated)):
-            failed(error)
-        elif stage == "reply":
-            if self._partials is None:
-                done(self.answer if self.answer is not None else self.offset)
+    def _tell(self, entry: _Watch) -> None:
+        """Tell one watcher; what it raises harms no other."""
+        stage, done, failed, _ = entry
+        try:
+            received = self.acked or (self.done and self.status < status.TIMEOUT)
+            error = None if stage == "ack" and received else self.error
+            if error is not None and not (stage == "commit" and isinstance(error, NotReplicated)):
+                failed(error)
+            elif stage == "ack":
+                done(self.number)
+            elif stage == "reply":
+                if self._partials is not None:
+                    done(END)
+                else:
+                    done(self.answer if self.answer is not None else self.offset)
+            elif stage != "" and self.verb in WRITES and self.seq:
+                done(self.offset)
             else:
-                done(_END)
-        elif stage == "ack":
-            done(self.number)
-        elif stage != "" and self.verb in WRITES and self.seq:
-            done(self.offset)
-        else:
-            done(self._outcome())
+                done(self._outcome())
+        except Exception as raised:  # noqa: BLE001  (an observer's fault, or a value unreadable)
+            self._node.fail(raised, stage or "reply", context=f"an observer of {self!r}")
 
     def _outcome(self) -> Any:
         return self.offset if self.seq else self.answer
@@ -206,20 +224,20 @@ class Guarantee(Call):
 
     def received(self) -> None:
         waiting, self._watchers = (
-            [e for e in self._watchers if e[0] == "ack"],
-            [e for e in self._watchers if e[0] != "ack"],
+            [e for e in self._watchers if e.stage == "ack"],
+            [e for e in self._watchers if e.stage != "ack"],
         )
         for entry in waiting:
             self._tell(entry)
 
     def partial(self, value: bytes) -> None:
-        if self._partials is None:
-            self._partials = []
-        item = unpack(value)
-        self._partials[:] = [item]
-        for stage, done, _ in list(self._watchers):
-            if stage == "reply":
-                done(item)
+        self._partials = [unpack(value)]
+        for entry in self._watchers:
+            if entry.item is not None and entry in self._watchers:
+                try:
+                    entry.item(self._partials[0])
+                except Exception as error:  # noqa: BLE001  (an observer's fault)
+                    self._node.fail(error, "reply", context=f"an observer of {self!r}")
 
     @property
     def error(self) -> RxferoError | None:
@@ -266,7 +284,16 @@ def _refused(code: int, what: str, detail: Any, path: Any) -> RxferoError:
     return Refused(f"{what}: {detail}" if detail is not None else f"{what} was refused")
 
 
-_END: Any = object()
+END: Any = object()
+
+
+class _Watch(NamedTuple):
+    """Somebody who waits for a stage; `item` takes each of several answers."""
+
+    stage: str
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+    item: Callable[[Any], None] | None
 
 
 def _nothing() -> None:
@@ -287,22 +314,19 @@ class Stage(Observable[Any]):
         guarantee, stage = self._guarantee, self._stage
 
         def done(value: Any) -> None:
-            if value is not _END:
+            if value is not END:
                 observer.on_next(value)
-            if value is _END or guarantee.done or stage == "ack":
-                observer.on_completed()
+            observer.on_completed()
 
-        return Disposable(guarantee.watch(stage, done, observer.on_error))
+        item = observer.on_next if stage == "reply" else None
+        return Disposable(guarantee.watch(stage, done, observer.on_error, item))
 
     def __await__(self) -> Generator[Any, None, Any]:
         return self._last().__await__()
 
     async def _last(self) -> Any:
-        guarantee, stage = self._guarantee, self._stage
-        while True:
-            value = await guarantee._future(stage)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            if stage != "reply" or guarantee.done or value is _END:
-                return guarantee.answer if value is _END else value
+        value = await self._guarantee._future(self._stage)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        return self._guarantee.answer if value is END else value
 
     def timeout_after(self, seconds: float) -> Stage:
         """As :meth:`Guarantee.timeout`, for a stage; gives itself."""

@@ -13,7 +13,6 @@ test: lint
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 $(VENV)/.ready: pyproject.toml

@@ -65,6 +65,11 @@ class Cache(Mapping[str | int, Any]):
         return self._node.service
 
     @property
+    def id(self) -> str:
+        """This node's name, as peers and requests tell it."""
+        return self._node.replica.identity.name
+
+    @property
     def ring(self) -> Ring:
         """The hashring: which server owns which key."""
         return self._node.replica.cluster.ring

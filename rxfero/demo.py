@@ -211,8 +211,8 @@ async def _play(
     for process in writers:
         process.write(0, share, 0.005 + rng.random() * 0.005)
     victim = rng.choice(cluster)
-    while sum(len(p.acked) for p in writers) < writes * 0.4:
-        await asyncio.sleep(0.005)  # noqa: ASYNC110  (counted by lines that processes print)
+    while sum(len(p.acked) for p in writers) < writes * 0.4:  # noqa: ASYNC110  (told by pipes)
+        await asyncio.sleep(0.005)
     summary.killed = victim.name
     stage.say(f"SIGKILL for {victim.name}, while everybody writes")
     killed = time.monotonic()

@@ -9,7 +9,15 @@ from uuid import UUID
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.peering import (
-    CLIENT, CONNECTED, CONNECTING, DISCONNECTED, REMOVED, STATUSES, THROTTLED, Address, Contact,
+    CLIENT,
+    CONNECTED,
+    CONNECTING,
+    DISCONNECTED,
+    REMOVED,
+    STATUSES,
+    THROTTLED,
+    Address,
+    Contact,
 )
 from rxfero.core.requests import WRITES
 from rxfero.core.value import pack

@@ -23,7 +23,7 @@ discovery.hosts discovery.scan options transport streams events
 operators.* operators
 node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
-""".split()
+""".split()  # noqa: SIM905  (a table to read)
 
 FORBIDDEN_IN_CORE = frozenset(
     ("asyncio", "time", "random", "socket", "threading", "os", "logging", "reactivex", "uvloop")

@@ -22,8 +22,22 @@ from rxfero.core.cluster import Cluster
 from rxfero.core.members import ALIVE, JOINING
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.requests import (
-    ALL, AUTO, COMMIT, COMPARE, FAILED, GAP, MAJORITY, MISSING, NOT_REPLICATED, OK, REFUSED, RETRY,
-    NOT_ALLOWED, UNKNOWN, WRITES, WRONG,
+    ALL,
+    AUTO,
+    COMMIT,
+    COMPARE,
+    FAILED,
+    GAP,
+    MAJORITY,
+    MISSING,
+    NOT_ALLOWED,
+    NOT_REPLICATED,
+    OK,
+    REFUSED,
+    RETRY,
+    UNKNOWN,
+    WRITES,
+    WRONG,
 )
 from rxfero.core.shard import OWNER, Shard, Wait
 from rxfero.core.tree import ABSENT

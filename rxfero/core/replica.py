@@ -17,9 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from rxfero.core import frame
-from rxfero.core.columns import is_column
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
+from rxfero.core.columns import is_column
 from rxfero.core.follower import Follower
 from rxfero.core.link import Identity, Link
 from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
@@ -31,7 +31,6 @@ from rxfero.core.ring import Ring, shard_of
 from rxfero.core.router import Router
 from rxfero.core.shard import FOLLOWER, OWNER
 from rxfero.core.succession import Succession
-
 from rxfero.errors import ProtocolError
 
 BUSY_S, IDLE_S = 0.05, 0.25  # between ticks while something is unfinished, and otherwise

@@ -3,8 +3,8 @@
 One process is one session: its requests carry dense numbers, and its log writes carry dense
 sequence numbers a shard, so that an owner can refuse gaps and repeat answers (R10). A request stays
 here until a reply, a timeout or the end of the cache. Unanswered ones are sent again, in order,
-after a link closed or when nothing was sent or heard for `RETRY_S` (doubling to `RETRY_S_MAX`), and
-the owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
+after a link closed or when nothing was sent or heard for `RETRY_S` (then doubling); and the
+owner's exact table makes the repetition harmless. Acknowledged writes are retained until they are
 known to be on every live server, or until the retain window is full (R12): a GAP answer inside the
 window resends them, outside of it the session ends, its calls fail as `Uncertain` and the missing
 acknowledged writes are told as `LostWrites`. At most one rewind a shard in `REWIND_S` (R11).

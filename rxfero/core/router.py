@@ -20,7 +20,14 @@ from rxfero.core.owner import Dest, Inbound, Owner
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import (
-    COMMIT, COMPARE, NOT_ALLOWED, OK, RETRY, WRITES, Call, Requests,
+    COMMIT,
+    COMPARE,
+    NOT_ALLOWED,
+    OK,
+    RETRY,
+    WRITES,
+    Call,
+    Requests,
 )
 from rxfero.core.ring import shard_of
 from rxfero.core.shard import OWNER, Shard

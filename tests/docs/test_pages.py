@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The pages made from tables say what the tables say.
 
 ``python -m tests.docs.test_pages`` writes them anew.

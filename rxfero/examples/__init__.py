@@ -1,0 +1,1 @@
+"""The examples: small services, each started as two commands."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fake import FakeGuarantee, Seen, refused
 from hypothesis import strategies as st
 from reactivex.subject import Subject
 
 from rxfero import operators as fop
 from rxfero.errors import Overloaded, Refused, ValueRefused
+from tests.operators.fake import FakeGuarantee, Seen, refused
 
 ORDERS = st.integers(0, 6).flatmap(lambda n: st.permutations(range(n)))
 FATES = st.lists(st.booleans(), max_size=6)

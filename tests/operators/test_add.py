@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import reactivex
-from fake import FakeCache, Seen, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rxfero import operators as fop
 from rxfero.core.change import Change
+from tests.operators.fake import FakeCache, Seen, refused
 
 TABLE: list[tuple[dict[str, Any], Any, tuple[Any, ...]]] = [
     ({}, 5, (5,)),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import outcome_cases as cases
-from fake import FakeGuarantee
 from hypothesis import given
 
 from rxfero import operators as fop
+from tests.operators import outcome_cases as cases
+from tests.operators.fake import FakeGuarantee
 
 
 @given(cases.ORDERS)

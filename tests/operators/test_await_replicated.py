@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import outcome_cases as cases
 import pytest
-from fake import FakeGuarantee, refused
 from hypothesis import given
 
 from rxfero import operators as fop
+from tests.operators import outcome_cases as cases
+from tests.operators.fake import FakeGuarantee, refused
 
 
 def make(**options: Any) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import outcome_cases as cases
 import reactivex
-from fake import FakeCache, FakeGuarantee, Seen, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rxfero import operators as fop
 from rxfero.errors import ConfigurationError, Refused, RequestTimeout
+from tests.operators import outcome_cases as cases
+from tests.operators.fake import FakeCache, FakeGuarantee, Seen, refused
 
 
 @given(cases.ORDERS)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import reactivex
-from fake import FakeCache, Seen, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from rxfero import operators as fop
 from rxfero.core.change import Change
 from rxfero.errors import ValueRefused
 from rxfero.ports import CacheLike, GuaranteeLike
+from tests.operators.fake import FakeCache, Seen, refused
 
 TABLE: list[tuple[dict[str, Any], Any, dict[str, Any]]] = [
     ({}, 5, {"type": "message", "key": None, "value": 5}),

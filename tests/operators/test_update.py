@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import reactivex
-from fake import FakeCache, Seen, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from reactivex import operators as ops
@@ -14,6 +13,7 @@ from reactivex import operators as ops
 from rxfero import operators as fop
 from rxfero.core.change import Change
 from rxfero.errors import ValueRefused
+from tests.operators.fake import FakeCache, Seen, refused
 
 ITEM = {"who": "alice", "n": 1}
 TABLE: list[tuple[dict[str, Any], Any, tuple[Any, Any]]] = [

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from benchmarks.figures import medians, ratios, table, whole
+from benchmarks.figures import medians, ratios, table, warmth, whole
 from benchmarks.npm import VERSION, Unavailable, install
 from benchmarks.processes import Cast, WorkerFailed
 
@@ -18,13 +18,14 @@ Figures = dict[str, float]
 Case = dict[str, int]
 Once = Callable[[Cast, Case], Awaitable[Figures]]
 ATTEMPTS = 3
+ORIGINAL_S_MAX = 60
 
 
 def parser(module: str, about: str) -> argparse.ArgumentParser:
     """Give a parser with the options that every benchmark has."""
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}", description=about)
     made.add_argument("--runs", type=whole, default=5, help="runs of each; medians are shown")
-    made.add_argument("--warm", type=int, default=None, help="requests before the clock starts")
+    made.add_argument("--warm", type=warmth, help="requests before the clock starts")
     made.add_argument("--json", action="store_true", help="one JSON document on stdout")
     made.add_argument(
         "--original", action="store_true",
@@ -90,8 +91,9 @@ async def compare(
             "failed": failed,
             "medians": {name: medians(each) for name, each in taken.items() if each},
         }
-        if len(casts) > 1 and taken["original"]:
-            pairs = ratios(taken["rxfero"], taken["original"], rates)
+        if taken.get("original"):
+            count = len(taken["original"])
+            pairs = ratios(taken["rxfero"][:count], taken["original"], rates)
             result["ratios"] = pairs
             result["ratio"] = medians(pairs)
         found.append(result)
@@ -143,7 +145,7 @@ async def casts_of(options: argparse.Namespace) -> list[Cast]:
     casts = [Cast(timeout_s=options.timeout)]
     if options.original:
         try:
-            casts.append(Cast(await install(), options.timeout))
+            casts.append(Cast(await install(), min(options.timeout, ORIGINAL_S_MAX)))
         except Unavailable as reason:
             tell(f"the original is skipped: {reason}")
     return casts

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.commit -r 100000 -c 1,2,3`. With two servers or more, a server has handed each
 write to the others at the moment it is confirmed (rxfero's default level; the original confirms
-without knowing).
+without knowing). Give `-r 5000` with `--original`: its time grows with the square of the updates
+that its servers pass on to each other, and some of its runs never end; those are counted.
 """
 
 from __future__ import annotations

@@ -23,6 +23,11 @@ def whole(text: str) -> int:
     return value
 
 
+def warmth(text: str) -> int:
+    """Read a whole number, 0 too; an argparse type."""
+    return 0 if text == "0" else whole(text)
+
+
 def wholes(text: str) -> list[int]:
     """Read positive whole numbers with commas between them; an argparse type."""
     return [whole(part) for part in text.split(",")]
@@ -93,5 +98,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
+        places = 0 if value >= 1000 else 1 if value >= 10 else 3
+        return f"{value:,.{places}f}"
     return f"{value:,}" if type(value) is int else str(value)

@@ -12,10 +12,10 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 HOST = "127.0.0.1"
 HERE = Path(__file__).parent
@@ -57,6 +57,7 @@ class Worker:
 
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self.process, self._timeout_s = process, timeout_s
+        self._busy = True
 
     async def hear(self, wanted: str) -> dict[str, Any]:
         """Wait for a line; others (a library's prints) are passed by.
@@ -72,6 +73,7 @@ class Worker:
                     if said.get("is") == "failed":
                         raise WorkerFailed(f"a worker failed: {said.get('error')}")
                     if said.get("is") == wanted:
+                        self._busy = False
                         return said
         except TimeoutError:
             raise WorkerFailed(f"no {wanted} within {self._timeout_s:g} s") from None
@@ -80,14 +82,17 @@ class Worker:
     async def ask(self) -> dict[str, Any]:
         """Let it run its load once more; gives the result."""
         assert self.process.stdin is not None
+        self._busy = True
         self.process.stdin.write(b"go\n")
         await self.process.stdin.drain()
         return await self.hear("result")
 
     async def end(self) -> None:
-        """End it: close its stdin, kill it if that is not enough."""
+        """End it: close its stdin; kill it in the middle of a run, or if that is not enough."""
         if self.process.stdin is not None:
             self.process.stdin.close()
+        if self._busy and self.process.returncode is None:
+            self.process.kill()
         try:
             async with asyncio.timeout(GRACE_S):
                 await self.process.wait()
@@ -101,7 +106,7 @@ def _said(line: bytes) -> dict[str, Any]:
         found = json.loads(line)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 class Cast:
@@ -139,7 +144,7 @@ class Cast:
     @contextlib.asynccontextmanager
     async def playing(
         self, servers: int, clients: int, params: dict[str, Any]
-    ) -> AsyncIterator[tuple[list[Worker], list[Worker]]]:
+    ) -> AsyncGenerator[tuple[list[Worker], list[Worker]], None]:
         """Start so many servers, one after the other, then the clients; end all at the exit."""
         async with AsyncExitStack() as stack:
             ports = free_ports(servers)
@@ -155,7 +160,7 @@ class Cast:
             yield started, joined
 
     @contextlib.asynccontextmanager
-    async def pair(self, server: str, client: str, params: dict[str, Any]) -> AsyncIterator[Worker]:
+    async def pair(self, server: str, client: str, params: dict[str, Any]) -> AsyncGenerator[Worker, None]:
         """Start a bare server and its client; gives the client."""
         ports = free_ports(1)
         async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
 
-from rxfero import Cache, fero, run
+from rxfero import Cache, Request, fero, run
 
 Round = Callable[[int], Awaitable[dict[str, Any]]]
 Params = dict[str, Any]
@@ -127,11 +127,15 @@ LOADS: dict[str, Callable[[Cache, Params], Round]] = {
 }  # fmt: skip
 
 
+def echoes(request: Request) -> str:
+    """Answer a message."""
+    return "echo"
+
+
 async def serve(params: Params) -> None:
     """Be a server, that answers "echo" where `echo` is set."""
     heard = await commands()
-    handler = (lambda request: "echo") if params["echo"] else None
-    cache = await fero("bench", handler, ports=tuple(params["ports"]))
+    cache = await fero("bench", echoes if params["echo"] else None, ports=tuple(params["ports"]))
     await cache.connected(params["others"])
     await cache.stable(params["others"] + 1)
     say("ready")

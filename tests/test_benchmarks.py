@@ -1,0 +1,204 @@
+"""The benchmarks: their arithmetic, and that each runs with a tiny load."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import command, commit, figures, latency, npm, processes, speed
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_percentiles_are_linear_between_neighbours() -> None:
+    ordered = [float(n) for n in range(1, 102)]
+    assert [figures.percentile(ordered, p) for p in (0, 50, 99, 100)] == [1.0, 51.0, 100.0, 101.0]
+    assert figures.percentile([1.0, 2.0], 25) == 1.25
+    assert figures.percentile([7.0], 99.99) == 7.0
+    for values, percent in (([], 50), ([1.0], -1), ([1.0], 101)):
+        with pytest.raises(ValueError, match="percentile"):
+            figures.percentile(values, percent)
+
+
+def test_a_spread_is_in_microseconds_and_ordered() -> None:
+    found = figures.spread([3e-6, 1e-6, 2e-6])
+    assert list(found) == ["mean", "p10", "p50", "p90", "p99", "p99.9", "p99.99"]
+    assert found["mean"] == pytest.approx(2.0)
+    assert found["p50"] == pytest.approx(2.0)
+    assert found["p10"] < found["p90"] < found["p99.99"]
+
+
+def test_lists_give_every_permutation() -> None:
+    assert figures.permutations(bytes=[10, 100], servers=[1, 2]) == [
+        {"bytes": 10, "servers": 1}, {"bytes": 10, "servers": 2},
+        {"bytes": 100, "servers": 1}, {"bytes": 100, "servers": 2},
+    ]  # fmt: skip
+    assert figures.wholes("10,100,1_000") == [10, 100, 1000]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "ten", "1,,2"])
+def test_what_is_no_positive_number_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        figures.wholes(text)
+
+
+def test_ratios_are_of_pairs_and_medians_of_columns() -> None:
+    ours, theirs = [{"a": 4.0}, {"a": 9.0}, {"a": 1.0}], [{"a": 2.0}, {"a": 3.0}, {"a": 1.0}]
+    pairs = figures.ratios(ours, theirs, ["a"])
+    assert [pair["a"] for pair in pairs] == [2.0, 3.0, 1.0]
+    assert figures.medians(pairs) == {"a": statistics.median([2.0, 3.0, 1.0])}
+    with pytest.raises(ValueError, match="argument 2"):
+        figures.ratios(ours, theirs[:1], ["a"])
+
+
+def test_a_table_has_a_column_a_figure_and_a_dash_for_none() -> None:
+    lines = figures.table([{"who": "a", "n": 1234567.0}, {"who": "bb", "x": 0.5}]).splitlines()
+    assert lines[0].split() == ["who", "n", "x"]
+    assert lines[2].split() == ["a", "1,234,567", "-"]
+    assert lines[3].split() == ["bb", "-", "0.500"]
+
+
+def test_free_ports_are_a_range_that_can_be_bound() -> None:
+    first, last = processes.free_ports(3)
+    assert last - first == 2
+    for port in range(first, last + 1):
+        with socket.socket() as probe:
+            probe.bind((processes.HOST, port))
+
+
+class _Fails(processes.Cast):
+    """An original of which every run fails."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("nowhere"))
+
+
+async def test_a_run_of_the_original_that_fails_is_repeated_and_counted() -> None:
+    left = 2
+
+    async def once(cast: processes.Cast, case: dict[str, int]) -> dict[str, float]:
+        nonlocal left
+        if cast.modules is not None and left:
+            left -= 1
+            raise processes.WorkerFailed("silent")
+        return {"rate": 8.0 if cast.modules is None else 2.0}
+
+    casts = [processes.Cast(), _Fails()]
+    (found,) = await command.compare(once, [{"bytes": 1}], casts, 3, ["rate"])
+    assert found["failed"] == {"original": 2}
+    assert found["ratio"] == {"rate": 4.0}
+    assert "original: 2 runs failed" in command.show([found], ["rate"])
+
+
+async def test_an_original_that_always_fails_is_left_out_and_rxfero_may_not_fail() -> None:
+    async def once(cast: processes.Cast, case: dict[str, int]) -> dict[str, float]:
+        if cast.modules is not None:
+            raise processes.WorkerFailed("silent")
+        return {"rate": 1.0}
+
+    casts = [processes.Cast(), _Fails()]
+    (found,) = await command.compare(once, [{"bytes": 1}], casts, 2, ["rate"])
+    assert "ratio" not in found
+    assert list(found["medians"]) == ["rxfero"]
+
+    async def ours(cast: processes.Cast, case: dict[str, int]) -> dict[str, float]:
+        raise processes.WorkerFailed("silent")
+
+    with pytest.raises(processes.WorkerFailed):
+        await command.compare(ours, [{"bytes": 1}], [processes.Cast()], 1, ["rate"])
+
+
+async def test_without_node_the_original_is_skipped_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(npm.Unavailable, match="node is not installed"):
+        await npm.install()
+    options = command.parser("speed", "").parse_args(["--original"])
+    casts = await command.casts_of(options)
+    assert [cast.name for cast in casts] == ["rxfero"]
+    assert "skipped: node is not installed" in capsys.readouterr().err
+
+
+async def test_a_package_that_is_there_is_not_installed_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "node_modules" / "fero" / "package.json"
+    package.parent.mkdir(parents=True)
+    package.write_text("{}")
+    node = tmp_path / "node"
+    node.write_text("")
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("RXFERO_BENCHMARKS", str(tmp_path))
+    assert await npm.install() == tmp_path / "node_modules"
+
+
+async def test_a_worker_that_dies_or_stays_silent_is_told_of() -> None:
+    async def begin(code: str, timeout_s: float) -> processes.Worker:
+        process = await processes.asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        return processes.Worker(process, timeout_s)
+
+    for code, limit, told in (
+        ("print('chatter')", 20.0, "ended before its ready"),
+        ("print('{\"is\": \"failed\", \"error\": \"E7\"}')", 20.0, "E7"),
+        ("input()", 0.1, "no ready within 0.1 s"),
+    ):
+        worker = await begin(code, limit)
+        with pytest.raises(processes.WorkerFailed, match=told):
+            await worker.hear("ready")
+        await worker.end()
+        assert worker.process.returncode is not None
+
+
+def _run(module: str, *arguments: str) -> Any:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
+    done = subprocess.run(
+        [*command, "--runs", "1", "--timeout", "30"],
+        capture_output=True, text=True, env=environment, cwd=ROOT, timeout=60, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_speed_reports_every_permutation() -> None:
+    results = json.loads(_run("speed", "-m", "10,100", "-r", "300", "--json"))["results"]
+    assert [result["case"]["bytes"] for result in results] == [10, 100]
+    for result in results:
+        median = result["medians"]["rxfero"]
+        assert all(median[ack] > 0 for ack in ("tacks", "yacks", "sacks", "sacks MB/s"))
+        assert median["client MiB"] > 1 or sys.platform == "win32"
+
+
+def test_latency_is_never_below_the_bare_echo() -> None:
+    (result,) = json.loads(_run("latency", "-r", "50", "--json"))["results"]
+    median = result["medians"]["rxfero"]
+    assert 0 < median["reply p10"] <= median["reply p50"] <= median["reply p99.99"]
+    assert median["reply / bare"] == median["reply p50"] / median["bare p50"] > 1
+
+
+def test_commit_sees_its_updates_with_one_server_and_two() -> None:
+    shown = _run("commit", "-r", "200", "-c", "1,2").splitlines()
+    assert shown[0].split()[:4] == ["who", "records", "bytes", "servers"]
+    assert [line.split()[3] for line in shown[2:4]] == ["1", "2"]
+
+
+@pytest.mark.parametrize("module", [speed, latency, commit])
+def test_bad_options_end_with_a_usage(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for bad in (["-m", "0"], ["-r", "many"], ["--runs", "0"], ["--warm", "-1"], ["--unknown"]):
+        with pytest.raises(SystemExit) as ended:
+            module.main(bad)
+        assert ended.value.code == 2
+    assert "usage: python -m benchmarks." in capsys.readouterr().err

@@ -32,10 +32,10 @@ def isolate(*operators: Operator, errors: ObserverBase[Any] | Tell | None = None
         1 ----------- 3 ------>
         failed: x ------------>
 
-    Each operator is isolated by itself. RxPY's map and filter and all operators of rxfero (count_by,
-    send, await_commit, map_async) keep their memory and what they have in flight. One that ends
-    itself when it fails (RxPY's scan and flat_map do) begins anew with the next item, as if just
-    subscribed: fold with :func:`fold_by` instead.
+    Each operator is isolated by itself. RxPY's map and filter and all of rxfero's operators
+    (count_by, send, await_commit, map_async) keep their memory and what they have in flight. One
+    that ends itself when it fails (RxPY's scan and flat_map do) begins anew with the next item, as
+    if just subscribed: fold with :func:`fold_by` instead.
 
     Errors of the source and errors raised below the isolated operators are passed on as always.
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from reactivex import Observable
+from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.errors import ConfigurationError, Overloaded
 
@@ -45,14 +46,16 @@ class _Pull(AsyncIterator[T]):
         self._items: deque[T] = deque()
         self._maxsize, self._overflow = maxsize, overflow
         self._ended: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._subscription = source.subscribe(self._next, self._error, self._completed)
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._subscription = SingleAssignmentDisposable()
+        self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
 
     def _next(self, item: T) -> None:
         items = self._items
         if len(items) >= self._maxsize and self._overflow != "block":
             if self._overflow == "error":
-                self._error(Overloaded(len(items), self._maxsize))
+                self._subscription.dispose()
+                self._end(Overloaded(len(items), self._maxsize))
                 return
             if self._overflow == "drop_new":
                 return
@@ -60,30 +63,41 @@ class _Pull(AsyncIterator[T]):
                 items.clear()
             else:
                 items.popleft()
-        items.append(item)
-        self._wake()
+        if self._ended is None:
+            items.append(item)
+            self._wake()
 
-    def _error(self, error: Exception) -> None:
-        self._ended = error
-        self._wake()
+    def _end(self, error: BaseException) -> None:
+        if self._ended is None:
+            self._ended = error
+        for _ in range(len(self._waiters)):
+            self._wake()
 
     def _completed(self) -> None:
-        self._ended = StopAsyncIteration()
-        self._wake()
+        self._end(StopAsyncIteration())
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
 
     async def __anext__(self) -> T:
         while not self._items:
             if self._ended is not None:
                 raise self._ended
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if waiter.done() and not waiter.cancelled():
+                    self._wake()  # its turn goes to the next reader
+                raise
         return self._items.popleft()
 
     async def aclose(self) -> None:
-        """Stop: the source is unsubscribed, a pending `anext` ends."""
+        """Stop: the source is unsubscribed, pending reads end."""
         self._subscription.dispose()
         self._completed()

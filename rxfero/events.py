@@ -250,18 +250,19 @@ class Hub:
         if name == _END:
             self._end()
             return
-        subject, every = self._subjects.get(name), self._subjects.get(ANY)
-        for payload in payloads:
+        subjects = self._subjects
+        for payload in payloads:  # all is asked anew: an observer may have brought another
             seen = False
+            subject = subjects.get(name)
             if subject is not None and subject.observers:
                 subject.on_next(payload)
                 seen = True
-            if every is not None and every.observers:
-                every.on_next((name, payload))
+            if ANY in subjects and subjects[ANY].observers:
+                subjects[ANY].on_next((name, payload))
                 seen = True
             if self._waiters:
                 seen = self._wake(name, payload) or seen
-            if name == "error" and not seen:
+            if not seen and name == "error":
                 log.error("%s: %s", self.name, payload)
 
     def _wake(self, name: str, payload: Any) -> bool:

@@ -263,6 +263,22 @@ def test_an_observer_that_came_during_an_emission_gets_what_follows(hub: Hub) ->
     assert seen == [2, 3]
 
 
+async def test_whoever_comes_during_a_batch_gets_the_rest_of_it() -> None:
+    hub, seen, every = Hub("users"), list[int](), list[Any]()
+    waiting: list[Any] = []
+
+    def comes(_: Any) -> None:
+        hub.on("commit").subscribe(seen.append)
+        hub.on(ANY).subscribe(every.append)
+        waiting.append(hub.once("commit"))
+
+    hub.on("commit").pipe(ops.take(1)).subscribe(comes)
+    hub.emit_all("commit", [1, 2, 3])
+    assert seen == [2, 3]
+    assert every == [("commit", 1), ("commit", 2), ("commit", 3)]
+    assert await waiting[0] == 1  # it came before the waiters of 1 were told
+
+
 # --- once, off, close
 
 

@@ -72,7 +72,7 @@ class _Crew:
         self._loop = asyncio.get_running_loop()
         self._line = Line(observer)
         self._waiting: deque[tuple[Place | None, Any]] = deque()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], None] = {}  # in the order of their begin
         self._ended = self._stopped = False
 
     def take(self, item: Any) -> None:
@@ -93,14 +93,14 @@ class _Crew:
         while self._waiting and len(self._running) < self._concurrency:
             place, item = self._waiting.popleft()
             task = self._loop.create_task(self._run(item))
-            self._running.add(task)
+            self._running[task] = None
             task.add_done_callback(lambda task, place=place: self._done(task, place))
 
     async def _run(self, item: Any) -> Any:
         return await self._fn(item)
 
     def _done(self, task: asyncio.Task[Any], place: Place | None) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         error: BaseException | None
         if task.cancelled():
             error = RuntimeError("map_async: the task of an item was cancelled")

@@ -160,7 +160,9 @@ class Cast:
             yield started, joined
 
     @contextlib.asynccontextmanager
-    async def pair(self, server: str, client: str, params: dict[str, Any]) -> AsyncGenerator[Worker, None]:
+    async def pair(
+        self, server: str, client: str, params: dict[str, Any]
+    ) -> AsyncGenerator[Worker, None]:
         """Start a bare server and its client; gives the client."""
         ports = free_ports(1)
         async with AsyncExitStack() as stack:

@@ -24,7 +24,14 @@ from rxfero.core.replica import Ready, Replica
 from rxfero.core.requests import Call
 from rxfero.discovery.hosts import parse_hosts
 from rxfero.discovery.scan import candidates
-from rxfero.errors import Closed, LostWrites, Overloaded, ProtocolError, RequestTimeout
+from rxfero.errors import (
+    Closed,
+    HandshakeRefused,
+    LostWrites,
+    Overloaded,
+    ProtocolError,
+    RequestTimeout,
+)
 from rxfero.events import Failure, Hub
 from rxfero.options import Options
 from rxfero.transport import Transport
@@ -34,7 +41,9 @@ log = logging.getLogger("rxfero")
 _monotonic = time.monotonic
 CALL_BYTES = 48  # what a request costs on the wire beside its value, roughly
 
+SETTLE_S = 0.2  # without a new connection, before a server founds a cluster where others may be
 SCAN_S = 2.0  # longest a first round of discovery may take
+REFUSALS = 256  # reasons remembered, so that each is told once
 RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds while nobody is connected
 
 
@@ -53,6 +62,7 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.turns = 0
         self.closed = False
+        self._born = False  # whether there is a replica
         self._unsent = 0
         self._flush_at = options.constants.outbox.max
         self._pending_max = int(options.constants.requests.pending)
@@ -63,13 +73,15 @@ class Node:
         self._marked = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._told: set[int] = set()  # connections whose fault has been told
+        self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._finder: asyncio.Task[None] | None = None
         constants = options.constants
         self.transport = Transport(
             self.loop, frame_max=constants.outbox.frag, high_water=int(constants.credit.log),
             on_open=self._on_open, on_frames=self._on_frames, on_close=self._on_close,
-            on_paused=self._on_paused,
+            on_paused=self._on_paused, on_broken=self._on_broken,
         )
         self.replica: Replica
 
@@ -103,6 +115,9 @@ class Node:
             settings, identity, self.now, wall, secret=options.secret,
             restores=options.restore is not None,
         )
+        self._born = True
+        if parse_hosts(options.hosts, options.ports):
+            self.replica.settle_s = SETTLE_S
         self._arm()
         self._finder = self.loop.create_task(self._find())
         try:
@@ -131,7 +146,7 @@ class Node:
         """Leave, close everything, end what is pending. Idempotent."""
         if self.closed:
             return
-        if hasattr(self, "replica") and not self.options.client:
+        if self._born and not self.options.client:
             self.replica.leave(self.now)
             self.mark()
             await self._until(lambda: self.replica.left, None)
@@ -139,13 +154,13 @@ class Node:
         if self._finder is not None:
             self._finder.cancel()
             await asyncio.gather(self._finder, return_exceptions=True)
-        if hasattr(self, "replica"):
+        if self._born:
             self.replica.goodbye(self.now)
             self._carry_out(self.replica.ready(self.now))
         await self.transport.aclose()
         if self._timer is not None:
             self._timer.cancel()
-        if hasattr(self, "replica"):
+        if self._born:
             for call in self.replica.requests.close():
                 self._settle(call)
         for _, future in self._conditions:
@@ -228,26 +243,47 @@ class Node:
     # --- edges
 
     def _on_open(self, link_id: int, dialed: tuple[str, int] | None) -> None:
+        if not self._born:  # somebody was faster than we: he will knock again
+            self.transport.close(link_id, "the node is starting")
+            return
         self.replica.opened(link_id, None if dialed is None else Address(*dialed), self.now)
         self.mark()
 
     def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
+        if not self._born:
+            return
         replica, now = self.replica, self.now
         link = replica.links.get(link_id)
         was = None if link is None else link.state
         try:
             for kind, flags, body in frames:
                 replica.receive(link_id, kind, flags, body, now)
-        except ProtocolError as error:
-            peer = None if link is None or link.peer is None else link.peer.name
-            self.fail(error, "frame", peer=peer)
+        except ProtocolError:
             self.mark()
             raise
         if link is not None and was != "open" and link.state == "open":
             self.transport.opened(link_id)
         self.mark()
 
+    def _on_broken(self, link_id: int, error: ProtocolError) -> None:
+        if not self._born:
+            return
+        link = self.replica.links.get(link_id)
+        peer = None if link is None or link.peer is None else link.peer.name
+        if link is not None and link.peer is None:
+            self._told.add(link_id)  # its end will be noticed as a refusal too
+        log.warning("%s: a connection %s was closed: %s", self.service,
+                    "before its handshake" if peer is None else f"from {peer}", error)
+        self.replica.broken(link_id, str(error), self.now)
+        self.fail(error, "frame", peer=peer)
+        self.mark()
+
     def _on_close(self, link_id: int, reason: str) -> None:
+        if not self._born:
+            return
+        link = self.replica.links.get(link_id)
+        if link is None or link.peer is not None:
+            self._told.discard(link_id)
         self.replica.closed(link_id, reason, self.now)
         self.mark()
 
@@ -376,11 +412,21 @@ class Node:
         elif event == "lost_writes":
             self.fail(LostWrites(*payload), "retain")
         elif event == "refused":
-            _, reason = payload
-            log.info("%s: a connection was refused: %s", self.service, reason)
-            self.fail(ProtocolError(f"a connection was refused: {reason}"), "handshake")
+            self._refused(*payload)
         elif event != "client" and hub.observed(event):
             hub.emit(event, payload)
+
+    def _refused(self, link_id: int, reason: str) -> None:
+        """Tell of a connection that came to no handshake; once a reason, which names the nodes."""
+        if link_id in self._told:
+            self._told.discard(link_id)
+        elif reason not in self._refusals:
+            if len(self._refusals) >= REFUSALS:
+                self._refusals.clear()
+            self._refusals.add(reason)
+            log.warning("%s: a connection was refused: %s", self.service, reason)
+            if self.hub.observed("error"):
+                self.fail(HandshakeRefused(reason), "handshake")
 
     def fail(
         self, error: Exception, event: str, *, context: str = "", peer: str | None = None,

@@ -48,6 +48,8 @@ class Transport:
             ProtocolError: no more is read, and the connection closes with that reason when the
             callbacks the owner has scheduled until then have run (so that it can say why).
         on_close: `(link id, reason)`: a connection has ended, or a dial came to nothing.
+        on_broken: `(link id, error)`: a peer broke the protocol, by a frame that cannot be or by
+            one that `on_frames` refused; the connection closes next.
         on_paused: `(link id, paused)`: the peer takes no more, or takes again.
     """
 
@@ -57,12 +59,13 @@ class Transport:
         on_frames: Callable[[int, list[Frame]], None],
         on_close: Callable[[int, str], None],
         on_paused: Callable[[int, bool], None],
+        on_broken: Callable[[int, ProtocolError], None] | None = None,
         high_water: int = HIGH_WATER, flush_s: float = FLUSH_S,
     ) -> None:  # fmt: skip
         self.loop = loop
         self.frame_max, self.high_water, self.flush_s = frame_max, high_water, flush_s
         self.on_open, self.on_frames = on_open, on_frames
-        self.on_close, self.on_paused = on_close, on_paused
+        self.on_close, self.on_paused, self.on_broken = on_close, on_paused, on_broken
         self.wires: dict[int, _Wire] = {}
         self._dials: dict[int, _Dial] = {}
         self._servers: list[asyncio.Server] = []
@@ -337,6 +340,8 @@ class _Wire(asyncio.Protocol):
 
     def _fail(self, error: ProtocolError) -> None:
         self._failed = True
+        if self._owner.on_broken is not None:
+            self._owner.on_broken(self.id, error)
         self._owner.loop.call_soon(self.close, str(error))
 
     def close(self, reason: str) -> None:

@@ -266,7 +266,7 @@ class Cluster:
             for s in self.shards
             if owner is None or (s.owner == owner and s.log.end)
         ]
-        return zlib.crc32(repr(heads).encode())
+        return zlib.crc32(pack_body(heads))
 
     def offset(self, number: int, record: Record) -> Offset:
         """Give a record's public position."""

@@ -157,7 +157,7 @@ class Follower:
         rows = [
             catchup.history(s)
             for s, due in zip(cluster.shards, cluster.ring.owners, strict=True)
-            if (s.role != OWNER or due != cluster.name) and (s.log.end or not cluster.client)
+            if s.log.end and (s.role != OWNER or due != cluster.name)
         ]
         self.asked.add(source)
         cluster.say(source, frame.HEADS, [ASK, rows])
@@ -182,10 +182,11 @@ class Follower:
                 catchup.locate(cursor, shard, hist, end)
                 if not client:
                     cluster.touched.add(number)
-        if client:
-            for shard in cluster.shards:
-                if shard.id not in said and shard.log.end:
-                    catchup.locate(cursor, shard, [], 0)
+        for shard in cluster.shards:  # of what it did not name it has nothing
+            if shard.id not in said and shard.log.end and (client or shard.role == OWNER):
+                catchup.locate(cursor, shard, [], 0)
+                if not client:
+                    cluster.touched.add(shard.id)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
 
     def cursor(self, name: str, client: bool) -> Cursor:

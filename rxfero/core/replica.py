@@ -105,11 +105,15 @@ class Replica:
         self._probes: set[int] = set()
         self._plain = settings.partition is None and settings.hash is None
         self.discovered = False
+        self.settle_s = 0.0  # silence after which nobody else is expected; set by the node
+        self._met = now
         self._born, self._restores = now, restores
         self._woken = now
         self._tick = now
         self._pinged = self._searched = now
         self._suspicions: dict[str, int] = {}
+        self._compared: dict[str, float] = {}
+        self._said: tuple[float, list[Any]] = (-1.0, [])
         self._checksum = -1
         self._table = (-1, -1)
         self._leaving: float | None = None
@@ -146,7 +150,7 @@ class Replica:
 
     def opened(self, link_id: int, dialed: Address | None, now: float) -> None:
         """A connection is there: say hello."""
-        self.cluster.now = now
+        self.cluster.now = self._met = now
         beat = self.settings.constants.heartbeat
         self.links[link_id] = link = Link(
             link_id, self.identity, dialed, now,
@@ -185,6 +189,13 @@ class Replica:
         elif link.reason:
             self.cluster.note("refused", (link_id, link.reason))
         self.peering.closed(link_id, reason, now, for_good=for_good)
+
+    def broken(self, link_id: int, reason: str, now: float) -> None:
+        """What came on a connection makes no frames: end it, and tell the peer why."""
+        self.cluster.now = now
+        link = self.links.get(link_id)
+        if link is not None and link.state != "closed":
+            self._finish(link, reason)
 
     def _wanted(self, link: Link) -> bool:
         return not link.refused or "in use" in (link.reason or "")
@@ -401,9 +412,11 @@ class Replica:
     def _payload(self) -> list[Any]:
         """What a PING tells: digests of the table and of what this node owns."""
         cluster = self.cluster
-        me = cluster.name
-        owned = cluster.digest(me) if not cluster.client else 0
-        return [self.members.digest, owned, cluster.ring.checksum]
+        if self._said[0] != cluster.now:
+            owned = cluster.digest(cluster.name) if not cluster.client else 0
+            body = [self.members.digest, owned, cluster.ring.checksum]
+            self._said = (cluster.now, body)
+        return self._said[1]
 
     def _on_payload(self, source: str, payload: Any) -> None:
         if not is_column(payload, 3) or source not in self.cluster.servers:
@@ -416,6 +429,10 @@ class Replica:
             return
         if members != self.members.digest:
             self.cluster.say(source, frame.MEMBERS, self._members_body())
+        now = self.cluster.now
+        if now - self._compared.get(source, 0.0) < self.settings.constants.heartbeat.ping / 1200:
+            return  # once a heartbeat is enough
+        self._compared[source] = now
         if owned == self.cluster.digest(source):
             self._suspicions.pop(source, None)
             return
@@ -574,6 +591,8 @@ class Replica:
         wait = self.settings.constants.restore.wait / 1000
         if not self.discovered or (self._restores and now - self._born < wait):
             return
+        if now - self._met < self.settle_s:
+            return  # others that start now are still coming: one of them all founds
         joining = [m.name for m in others if m.state == JOINING and m.linked]
         if not joining or min(joining) > me.name or now - self._born > 5 * max(wait, 1.0):
             self.members.become(ALIVE, now)

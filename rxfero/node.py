@@ -304,9 +304,15 @@ class Node:
         if now >= replica.deadline:
             replica.wake(now)
         self._flags()
+        if self.on_request is not None:
+            for inbound in replica.take_requests():
+                self.on_request(inbound)  # so that a reply leaves with the receipt
+        asked = replica.requests.number
         ready = replica.ready(now)
         self._carry_out(ready)
-        if self._program(ready):
+        self._program(ready)
+        requests = replica.requests
+        if requests.number != asked or (requests.queue and (ready.frames or ready.settled)):
             self.mark()
         if self._conditions:
             for predicate, future in list(self._conditions):
@@ -350,10 +356,9 @@ class Node:
         for link_id, chunks in by_link.items():
             self.transport.send(link_id, chunks)
 
-    def _program(self, ready: Ready) -> bool:
-        """Tell the program; give whether another turn is needed for what it caused."""
+    def _program(self, ready: Ready) -> None:
+        """Tell the program."""
         hub = self.hub
-        busy = bool(ready.frames or ready.requests or ready.settled)
         if ready.changes:
             self._changes(ready.changes)
         for status, contact in ready.news:
@@ -375,7 +380,6 @@ class Node:
         if ready.requests and self.on_request is not None:
             for inbound in ready.requests:
                 self.on_request(inbound)
-        return busy
 
     def _settle(self, call: Call) -> None:
         try:

@@ -670,6 +670,11 @@ class Replica:
 
     # --- draining
 
+    def take_requests(self) -> list[Inbound]:
+        """Give the requests for the handler that are here already."""
+        inbox, self.owner.inbox = self.owner.inbox, []
+        return inbox
+
     def ready(self, now: float) -> Ready:
         """Give what this turn wants done."""
         cluster = self.cluster

@@ -14,6 +14,7 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -127,7 +128,7 @@ class Requests:
     def _open_session(self) -> None:
         self.sid = f"{self._name[:40]}-{self._rng.getrandbits(48):012x}"
         self._seqs: dict[int, int] = {}
-        self._kept: dict[int, Call] = {}  # by number, in the order they were acknowledged
+        self._kept: OrderedDict[int, Call] = OrderedDict()  # in the order of the answers
         self._kept_bytes = 0
         self._rewound: dict[int, float] = {}
 
@@ -167,6 +168,8 @@ class Requests:
             self._progress = now
         room = WINDOW - (len(self.pending) - len(queue))
         if len(queue) > room:
+            if room < WINDOW // 8:
+                return []  # taken in large parts: each copies what remains
             self.queue = queue[max(room, 0) :]
             return queue[: max(room, 0)]
         self.queue = []
@@ -233,7 +236,7 @@ class Requests:
         kept = self._kept
         records, size = self._retain
         while len(kept) > records or self._kept_bytes > size:
-            self._kept_bytes -= kept.pop(next(iter(kept))).size
+            self._kept_bytes -= kept.popitem(last=False)[1].size
 
     def safe(self, points: dict[int, int], shards: list[Shard]) -> None:
         """Forget the retained writes that every live server holds (R12).

@@ -265,7 +265,7 @@ class Router:
             number = self.place(row.verb, path, row.value)
         shard = cluster.shards[number]
         if shard.role == OWNER:
-            if self._handled or row.verb not in WRITES or not row.seq:
+            if (self._handled and path) or row.verb not in WRITES or not row.seq:
                 self._to_handler(dest, hops, row, number)
             else:
                 owner.write(dest, row, shard)

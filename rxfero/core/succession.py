@@ -243,8 +243,9 @@ class Succession:
                 self.adopt(cluster.shards[number], Image(whole, number))
         else:
             ready = takeover.fetched(source, rest)
+            done = {s.id for s in ready}
             for number in list(rest):
-                if number in takeover.shards and all(s.id != number for s in ready):
+                if number in takeover.shards and number not in done:
                     self._give_up(takeover, number)
             self._serve(takeover, ready)
 

@@ -1,4 +1,4 @@
-"""A third server joins two that are written to all the time: nothing is missed, nothing comes twice.
+"""A third server joins two that are written to all the time: nothing is missed, nothing doubled.
 
 Three times here; RXFERO_JOINS=20 for more.
 """

@@ -20,6 +20,7 @@ from rxfero.core.owner import Dest, Inbound, Owner
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import (
+    AUTO,
     COMMIT,
     COMPARE,
     NOT_ALLOWED,
@@ -31,12 +32,13 @@ from rxfero.core.requests import (
 )
 from rxfero.core.ring import shard_of
 from rxfero.core.shard import OWNER, Shard
-from rxfero.core.value import pack, unpack
+from rxfero.core.value import check_all, pack, unpack
 from rxfero.errors import ProtocolError
 
 PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the moment
 NIL = b"\xc0"
 _new: Callable[..., Any] = cast("Any", tuple).__new__
+SID_MAX = 128  # characters of a session's id
 ROWS = 2048  # requests in one frame
 
 
@@ -213,6 +215,8 @@ class Router:
             to, hops, sid, numbers, verbs, keys, values, seqs, levels, expects, ttls = body
             wanted = read_numbers(numbers, cluster.constants.limits.records)
             count = len(wanted)
+            if type(sid) is not str or not 0 < len(sid) <= SID_MAX:
+                raise ProtocolError("a session whose id is none")
             if client:
                 to, hops = source, 0
             for column in (keys, values, seqs, expects, ttls):
@@ -225,6 +229,10 @@ class Router:
                     not columns.is_column(column, count) or {type(c) for c in column} != {kind}
                 ):
                     raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
+            if (levels if type(levels) is int else min(levels)) < AUTO:
+                raise ProtocolError("a level of durability that is none")
+            if client:
+                check_all(values)
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"requests that cannot be read: {error}") from error
         if client:

@@ -22,8 +22,8 @@ from rxfero.core.frozen import FrozenDict, FrozenList, thaw
 from rxfero.errors import ProtocolError, ValueRefused
 
 __all__ = [
-    "CONTAINERS_MAX", "DEPTH_MAX", "FrozenDict", "FrozenList", "container_bound", "containers",
-    "pack", "pack_all", "pack_body", "thaw", "unpack", "unpack_all", "unpack_body",
+    "CONTAINERS_MAX", "DEPTH_MAX", "FrozenDict", "FrozenList", "check_all", "container_bound",
+    "containers", "pack", "pack_all", "pack_body", "thaw", "unpack", "unpack_all", "unpack_body",
 ]  # fmt: skip
 
 DEPTH_MAX: Final = 32
@@ -249,6 +249,24 @@ def unpack_all(data: bytes) -> list[Any]:
     if type(values) is not FrozenList:
         raise ProtocolError("a column of values that is no array")
     return values
+
+
+def check_all(values: list[bytes]) -> None:
+    """Refuse a column in which something is no packed value, at the speed of msgpack.
+
+    The column is read as one array, so what is cut or has a tail spoils it. Two faults made to
+    cancel each other out get through; whoever reads those values gets the error then.
+
+    Raises:
+        ProtocolError: something is no value.
+    """
+    data = b"\xdd" + len(values).to_bytes(4, "big") + b"".join(values)
+    if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
+        raise ProtocolError(f"values of {_TOO_MANY}")
+    try:
+        _unpackb(data, strict_map_key=False, timestamp=0, ext_hook=_no_ext)
+    except _MALFORMED as error:
+        raise ProtocolError(f"bytes that are no value: {error}") from error
 
 
 def _decode(data: bytes, *, strict: bool) -> Any:

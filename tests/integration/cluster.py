@@ -109,7 +109,7 @@ class Cluster:
         ports: How many ports in a row the nodes share.
         options: Of every node.
 
-    Use: `errors` collects what came on every node's `error` event, `loop_errors` what only the
+    Use: what is in `closing` is called at the end. `errors` collects what came on every node's `error` event, `loop_errors` what only the
         loop was told; the latter fails the test.
     """
 
@@ -118,6 +118,7 @@ class Cluster:
         self.ports = free_ports(ports)
         self.options = options
         self.nodes: list[Cache] = []
+        self.closing: list[Callable[[], None]] = []
         self.errors: list[Any] = []
         self.loop_errors: list[Mapping[str, Any]] = []
 
@@ -130,6 +131,8 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for close in self.closing:
+            close()
         async with asyncio.timeout(30):
             clients = [n for n in self.nodes if n.peers.me is False]
             servers = [n for n in self.nodes if n.peers.me is not False]

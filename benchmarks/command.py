@@ -7,7 +7,8 @@ import asyncio
 import json
 import platform
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from benchmarks.figures import medians, ratios, table, warmth, whole
@@ -64,9 +65,12 @@ async def attempt(once: Once, cast: Cast, case: Case, failed: dict[str, int]) ->
 
 async def compare(
     once: Once, cases: Sequence[Case], casts: Sequence[Cast], runs: int, rates: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Run every case so often, the implementations in turn; give runs, medians and ratios."""
-    found: list[dict[str, Any]] = []
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Run every case so often, the implementations in turn; give runs, medians and ratios.
+
+    Raises:
+        WorkerFailed: rxfero failed; the cases before have been given.
+    """
     for case in cases:
         tell(say_case(case))
         taken: dict[str, list[Figures]] = {cast.name: [] for cast in casts}
@@ -96,8 +100,7 @@ async def compare(
             pairs = ratios(taken["rxfero"][:count], taken["original"], rates)
             result["ratios"] = pairs
             result["ratio"] = medians(pairs)
-        found.append(result)
-    return found
+        yield result
 
 
 def show(found: Sequence[dict[str, Any]], shown: Sequence[str], upright: bool = False) -> str:
@@ -155,25 +158,34 @@ def perform(
     options: argparse.Namespace, once: Once, cases: Sequence[Case], rates: Sequence[str],
     shown: Sequence[str], *, upright: bool = False,
 ) -> int:
-    """Run a benchmark and print it; gives the exit status."""
+    """Run a benchmark and print it; gives the exit status.
 
-    async def main() -> list[dict[str, Any]]:
-        return await compare(once, cases, await casts_of(options), options.runs, rates)
+    What was found before a failure or Ctrl-C is printed too.
+    """
+
+    found: list[dict[str, Any]] = []
+    status = 0
+
+    async def main() -> None:
+        casts = await casts_of(options)
+        async with aclosing(compare(once, cases, casts, options.runs, rates)) as compared:
+            async for result in compared:
+                found.append(result)  # noqa: PERF401  (one by one: a failure keeps them)
 
     try:
-        found = asyncio.run(main())
+        asyncio.run(main())
     except WorkerFailed as error:
         tell(f"error: {error}")
-        return 1
+        status = 1
     except KeyboardInterrupt:
         tell("stopped")
-        return 130
+        status = 130
     if options.json:
         machine = {
             "python": platform.python_version(), "system": platform.system(),
             "machine": platform.machine(),
         }
         print(json.dumps({"machine": machine, "results": found}, indent=2))
-    else:
+    elif found:
         print(show(found, shown, upright))
-    return 0
+    return status

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, cast
 HOST = "127.0.0.1"
 HERE = Path(__file__).parent
 LINE_BYTES_MAX = 1 << 26
+STDERR_LINES_MAX = 20
 GRACE_S = 10.0
 
 
@@ -58,6 +60,15 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self.process, self._timeout_s = process, timeout_s
         self._busy = True
+        self._lines, self._last = 0, deque[str](maxlen=STDERR_LINES_MAX)
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        # Kept and bounded: a worker that fails a million times says so a million times.
+        stream = self.process.stderr
+        while stream is not None and (line := await stream.readline()):
+            self._lines += 1
+            self._last.append(line.decode(errors="replace").rstrip())
 
     async def hear(self, wanted: str) -> dict[str, Any]:
         """Wait for a line; others (a library's prints) are passed by.
@@ -88,7 +99,10 @@ class Worker:
         return await self.hear("result")
 
     async def end(self) -> None:
-        """End it: close its stdin; kill it in the middle of a run, or if that is not enough."""
+        """End it: close its stdin; kill it in the middle of a run, or if that is not enough.
+
+        The last lines of its stderr are then printed on this one's.
+        """
         if self.process.stdin is not None:
             self.process.stdin.close()
         if self._busy and self.process.returncode is None:
@@ -99,6 +113,11 @@ class Worker:
         except TimeoutError:
             self.process.kill()
             await self.process.wait()
+        await self._reading
+        if self._lines:
+            left = self._lines - len(self._last)
+            cut = [f"({left:,} lines before these)"] if left else []
+            print(*cut, *self._last, sep="\n", file=sys.stderr, flush=True)
 
 
 def _said(line: bytes) -> dict[str, Any]:
@@ -138,6 +157,7 @@ class Cast:
         process = await asyncio.create_subprocess_exec(
             *command, json.dumps({"role": role, **params}), env=environment, limit=LINE_BYTES_MAX,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         return Worker(process, self.timeout_s)
 

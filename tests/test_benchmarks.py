@@ -9,6 +9,7 @@ import socket
 import statistics
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,10 @@ def test_free_ports_are_a_range_that_can_be_bound() -> None:
             probe.bind((processes.HOST, port))
 
 
+async def _all(results: AsyncGenerator[dict[str, Any], None]) -> list[dict[str, Any]]:
+    return [result async for result in results]
+
+
 class _Fails(processes.Cast):
     """An original of which every run fails."""
 
@@ -93,7 +98,7 @@ async def test_a_run_of_the_original_that_fails_is_repeated_and_counted() -> Non
         return {"rate": 8.0 if cast.modules is None else 2.0}
 
     casts = [processes.Cast(), _Fails()]
-    (found,) = await command.compare(once, [{"bytes": 1}], casts, 3, ["rate"])
+    (found,) = await _all(command.compare(once, [{"bytes": 1}], casts, 3, ["rate"]))
     assert found["failed"] == {"original": 2}
     assert found["ratio"] == {"rate": 4.0}
     assert "original: 2 runs failed" in command.show([found], ["rate"])
@@ -106,7 +111,7 @@ async def test_an_original_that_always_fails_is_left_out_and_rxfero_may_not_fail
         return {"rate": 1.0}
 
     casts = [processes.Cast(), _Fails()]
-    (found,) = await command.compare(once, [{"bytes": 1}], casts, 2, ["rate"])
+    (found,) = await _all(command.compare(once, [{"bytes": 1}], casts, 2, ["rate"]))
     assert "ratio" not in found
     assert list(found["medians"]) == ["rxfero"]
 
@@ -114,7 +119,22 @@ async def test_an_original_that_always_fails_is_left_out_and_rxfero_may_not_fail
         raise processes.WorkerFailed("silent")
 
     with pytest.raises(processes.WorkerFailed):
-        await command.compare(ours, [{"bytes": 1}], [processes.Cast()], 1, ["rate"])
+        await _all(command.compare(ours, [{"bytes": 1}], [processes.Cast()], 1, ["rate"]))
+
+
+def test_a_failure_keeps_the_cases_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    async def once(cast: processes.Cast, case: dict[str, int]) -> dict[str, float]:
+        if case["bytes"] == 2:
+            raise processes.WorkerFailed("silent")
+        return {"rate": 7.0}
+
+    options = command.parser("speed", "").parse_args(["--json", "--runs", "2"])
+    cases = [{"bytes": 1}, {"bytes": 2}, {"bytes": 3}]
+    assert command.perform(options, once, cases, ["rate"], ["rate"]) == 1
+    told = capsys.readouterr()
+    (result,) = json.loads(told.out)["results"]
+    assert result["medians"] == {"rxfero": {"rate": 7.0}}
+    assert "error: silent" in told.err
 
 
 async def test_without_node_the_original_is_skipped_with_the_reason(
@@ -146,7 +166,8 @@ async def test_a_package_that_is_there_is_not_installed_again(
 async def test_a_worker_that_dies_or_stays_silent_is_told_of() -> None:
     async def begin(code: str, timeout_s: float) -> processes.Worker:
         process = await processes.asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            sys.executable, "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         return processes.Worker(process, timeout_s)
 
@@ -160,6 +181,23 @@ async def test_a_worker_that_dies_or_stays_silent_is_told_of() -> None:
             await worker.hear("ready")
         await worker.end()
         assert worker.process.returncode is not None
+
+
+async def test_of_a_flood_on_stderr_the_last_lines_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = "import sys; [print(f'line {n}', file=sys.stderr) for n in range(5000)]; print('{}')"
+    process = await processes.asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    worker = processes.Worker(process, 20.0)
+    with pytest.raises(processes.WorkerFailed, match="ended before its ready"):
+        await worker.hear("ready")
+    await worker.end()
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "(4,980 lines before these)"
+    assert told[1:] == [f"line {n}" for n in range(4980, 5000)]
 
 
 def _run(module: str, *arguments: str) -> Any:

@@ -211,52 +211,20 @@ class Router:
     def on_request(self, source: str, body: list[Any], *, client: bool) -> None:
         """Take a frame of requests: handle those of this node's keys, pass on the rest."""
         cluster = self._cluster
-        try:
-            to, hops, sid, numbers, verbs, keys, values, seqs, levels, expects, ttls = body
-            wanted = read_numbers(numbers, cluster.constants.limits.records)
-            count = len(wanted)
-            if type(sid) is not str or not 0 < len(sid) <= SID_MAX:
-                raise ProtocolError("a session whose id is none")
-            if client:
-                to, hops = source, 0
-            for column in (keys, values, seqs, expects, ttls):
-                if column is not None and not columns.is_column(column, count):
-                    raise ProtocolError(f"a column that does not hold {count} requests")
-            if {type(v) for v in values} != {bytes} or {type(s) for s in seqs} != {int}:
-                raise ProtocolError("a value or sequence number of a wrong type")
-            for column, kind in ((verbs, str), (levels, int)):
-                if type(column) is not kind and (
-                    not columns.is_column(column, count) or {type(c) for c in column} != {kind}
-                ):
-                    raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
-            if (levels if type(levels) is int else min(levels)) < AUTO:
-                raise ProtocolError("a level of durability that is none")
-            if client:
-                check_all(values)
-        except (TypeError, ValueError) as error:
-            raise ProtocolError(f"requests that cannot be read: {error}") from error
+        to, hops, sid, numbers, rows = read_requests(body, cluster.constants.limits.records)
         if client:
+            to, hops = source, 0
+            check_all([row.value for row in rows])
             cluster.say(source, frame.ACK, [sid, numbers])
         dest = Dest(source, to, sid)
-        columns_ = zip(
-            wanted,
-            repeat(verbs) if type(verbs) is str else verbs,
-            _paths(keys),
-            values,
-            seqs,
-            repeat(levels) if type(levels) is int else levels,
-            repeat(None) if expects is None else expects,
-            repeat(0) if ttls is None else ttls,
-            strict=False,  # some are endless
-        )
         forwards: dict[str, list[Row]] = {}
         cluster.clock.tick(cluster.wall_ms)
-        for row in map(_new, repeat(Row), columns_):
+        for row in rows:
             target = self.carry_out(dest, hops, row)
             if target is not None:
                 forwards.setdefault(target, []).append(row)
-        for target, rows in forwards.items():
-            cluster.say(target, frame.FORWARD, self._body(to, hops + 1, rows, sid))
+        for target, passed in forwards.items():
+            cluster.say(target, frame.FORWARD, self._body(to, hops + 1, passed, sid))
 
     def carry_out(self, dest: Dest, hops: int, row: Row) -> str | None:
         """Handle a request here, or park it, or give the server to pass it to."""
@@ -478,6 +446,52 @@ def _paths(keys: list[Any]) -> list[Any]:
     if None not in keys:
         return columns.read_keys(keys)
     return [None if key is None else columns.read_keys([key])[0] for key in keys]
+
+
+def read_requests(body: list[Any], limit: int) -> tuple[str, int, str, Any, list[Row]]:
+    """Read a REQUEST or FORWARD: whom to answer, hops, session, numbers as they came, and rows.
+
+    Raises:
+        ProtocolError: columns of unequal length or wrong types, or more than `limit` requests.
+    """
+    try:
+        to, hops, sid, numbers, verbs, keys, values, seqs, levels, expects, ttls = body
+        wanted = read_numbers(numbers, limit)
+        count = len(wanted)
+        if type(sid) is not str or not 0 < len(sid) <= SID_MAX:
+            raise ProtocolError("a session whose id is none")
+        for column in (keys, values, seqs, expects, ttls):
+            if column is not None and not columns.is_column(column, count):
+                raise ProtocolError(f"a column that does not hold {count} requests")
+        if {type(v) for v in values} != {bytes} or {type(s) for s in seqs} != {int}:
+            raise ProtocolError("a value or sequence number of a wrong type")
+        verb_of = _spread(verbs, str, count)
+        level_of = _spread(levels, int, count)
+        if min(level_of) < AUTO:
+            raise ProtocolError("a level of durability that is none")
+        rows: Any = zip(
+            wanted,
+            verb_of,
+            _paths(keys),
+            values,
+            seqs,
+            level_of,
+            [None] * count if expects is None else expects,
+            [0] * count if ttls is None else ttls,
+            strict=True,
+        )
+        return to, hops, sid, numbers, list(map(_new, repeat(Row), rows))
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"requests that cannot be read: {error}") from error
+
+
+def _spread(column: Any, kind: type, count: int) -> list[Any]:
+    """Read a column of one kind that may be given as its only value."""
+    if type(column) is kind:
+        return [column] * count
+    if not columns.is_column(column, count) or {type(c) for c in column} != {kind}:
+        raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
+    return column
 
 
 def read_numbers(spec: Any, limit: int) -> Any:

@@ -109,8 +109,8 @@ class Cluster:
         ports: How many ports in a row the nodes share.
         options: Of every node.
 
-    Use: what is in `closing` is called at the end. `errors` collects what came on every node's `error` event, `loop_errors` what only the
-        loop was told; the latter fails the test.
+    Use: what is in `closing` is called at the end. `errors` collects what came on every node's
+        `error` event, `loop_errors` what only the loop was told; the latter fails the test.
     """
 
     def __init__(self, name: str = "test", ports: int = 4, **options: Any) -> None:

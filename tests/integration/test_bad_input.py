@@ -125,7 +125,7 @@ async def test_an_unanswered_load_is_refused_before_memory_is_full() -> None:
 
         await cluster.server(silent)
         client = await cluster.client()
-        with pytest.raises(Overloaded, match=r"requests\.pending") as caught:
+        with pytest.raises(Overloaded, match=r"requests\.pending") as caught:  # noqa: PT012
             for _ in range(100):
                 client.peers.send(b"x" * 1024)
         assert caught.value.retry
@@ -304,27 +304,27 @@ STRANGERS = {
 }
 
 
-@pytest.mark.parametrize("bytes_", STRANGERS.values(), ids=STRANGERS.keys())
 async def test_who_speaks_another_protocol_is_closed_with_a_reason(
-    bytes_: bytes, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Cluster() as cluster:
         server = await cluster.server()
         client = await cluster.client()
         await client.update("a", 1)
-        told = asyncio.ensure_future(failure(server))
-        await asyncio.sleep(0)
-        raw = await dial(cluster, server)
-        raw.send(bytes_)
-        reasons = await raw.closed()
-        error = (await told).error
-        assert isinstance(error, ProtocolError)
-        assert reasons, "the stranger is told why"
-        assert any(str(error) in record.getMessage() for record in caplog.records)
-        await client.update("b", 2)
-        assert server == {"a": 1, "b": 2}
-        assert len(cluster.errors) == 1, cluster.errors
-        assert len(server.peers.lists.client) == 1
+        for name, bytes_ in STRANGERS.items():
+            told = asyncio.ensure_future(failure(server))
+            await asyncio.sleep(0)
+            raw = await dial(cluster, server)
+            raw.send(bytes_)
+            reasons = await raw.closed()
+            error = (await told).error
+            assert isinstance(error, ProtocolError), name
+            assert reasons, f"{name}: the stranger is told why"
+            assert any(str(error) in record.getMessage() for record in caplog.records), name
+            await client.update("b", name)
+            assert server == {"a": 1, "b": name}
+            assert len(server.peers.lists.client) == 1
+        assert len(cluster.errors) == len(STRANGERS), cluster.errors
 
 
 async def test_a_stranger_that_says_nothing_is_closed() -> None:
@@ -380,33 +380,31 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("bytes_", NONSENSE.values(), ids=NONSENSE.keys())
 async def test_a_peer_that_breaks_the_protocol_is_closed_and_nothing_has_moved(
-    bytes_: bytes, caplog: pytest.LogCaptureFixture
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with Cluster() as cluster:
         server = await cluster.server()
         client = await cluster.client()
-        await client.update("a", 1)
-        raw = await (await dial(cluster, server)).greet()
-        await until(lambda: len(server.peers.lists.client) == 2, server)
-        heads = server.partitions.heads()
-        told = asyncio.ensure_future(failure(server))
-        await asyncio.sleep(0)
-        raw.send(bytes_)
-        reasons = await raw.closed()
-        seen = await told
-        assert isinstance(seen.error, ProtocolError), seen
-        assert seen.peer == "raw"
-        assert reasons, "the peer is told why"
-        assert any(str(seen.error) in record.getMessage() for record in caplog.records)
-        assert server.partitions.heads() == heads
-        assert dict(server) == {"a": 1}
-        await until(lambda: len(server.peers.lists.client) == 1, server)
-        await client.update("b", 2)
+        for name, bytes_ in NONSENSE.items():
+            await client.update("a", name)
+            raw = await (await dial(cluster, server)).greet()
+            await until(lambda: len(server.peers.lists.client) == 2, server)
+            heads = server.partitions.heads()
+            told = asyncio.ensure_future(failure(server))
+            await asyncio.sleep(0)
+            raw.send(bytes_)
+            reasons = await raw.closed()
+            seen = await told
+            assert isinstance(seen.error, ProtocolError), (name, seen)
+            assert seen.peer == "raw", name
+            assert reasons, f"{name}: the peer is told why"
+            assert any(str(seen.error) in r.getMessage() for r in caplog.records), name
+            assert server.partitions.heads() == heads, name
+            assert server == {"a": name}
+            await until(lambda: len(server.peers.lists.client) == 1, server)
         await same(server, client)
-        assert dict(client) == {"a": 1, "b": 2}
-        assert len(cluster.errors) == 1, cluster.errors
+        assert len(cluster.errors) == len(NONSENSE), cluster.errors
 
 
 async def test_random_frames_move_nothing_and_end_nobody_else() -> None:

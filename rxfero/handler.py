@@ -18,9 +18,9 @@ from reactivex import Observable
 from rxfero.core.owner import Inbound, Moved, refusal
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
-from rxfero.core.requests import OK
+from rxfero.core.requests import FAILED, OK
 from rxfero.core.value import pack, unpack
-from rxfero.errors import ConfigurationError
+from rxfero.errors import ConfigurationError, Refused
 
 if TYPE_CHECKING:
     from rxfero.cache import Cache
@@ -194,7 +194,11 @@ class Handling:
             self._node.fail(
                 error, "request", context=f"{inbound.verb} {inbound.path}", peer=inbound.dest.to
             )
-        code, packed = refusal(error)
+        if isinstance(error, Refused | Moved):
+            code, packed = refusal(error)
+        else:  # also an error of ours: that of a call the handler made says nothing of this one
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+            code, packed = FAILED, pack([type(error).__name__, text])
         self._node.replica.answer(inbound, code, packed, self._node.now)
         self._node.mark()
 

@@ -59,6 +59,7 @@ class Worker:
 
     def __init__(self, process: asyncio.subprocess.Process, timeout_s: float) -> None:
         self.process, self._timeout_s = process, timeout_s
+        self.ready: dict[str, Any] = {}
         self._busy = True
         self._lines, self._last = 0, deque[str](maxlen=STDERR_LINES_MAX)
         self._reading = asyncio.create_task(self._read())
@@ -172,25 +173,13 @@ class Cast:
             async def begin(role: str, more: dict[str, Any]) -> Worker:
                 worker = await self.start(role, {"ports": ports, **params, **more})
                 stack.push_async_callback(worker.end)
-                await worker.hear("ready")
+                worker.ready = await worker.hear("ready")
                 return worker
 
             started = [await begin("server", {"others": at}) for at in range(servers)]
-            joined = [await begin("client", {}) for _ in range(clients)]
+            bare = started[0].ready.get("bare")
+            joined = [await begin("client", {"bare": bare}) for _ in range(clients)]
             yield started, joined
-
-    @contextlib.asynccontextmanager
-    async def pair(
-        self, server: str, client: str, params: dict[str, Any]
-    ) -> AsyncGenerator[Worker, None]:
-        """Start a bare server and its client; gives the client."""
-        ports = free_ports(1)
-        async with AsyncExitStack() as stack:
-            for role in (server, client):
-                worker = await self.start(role, {**params, "ports": ports})
-                stack.push_async_callback(worker.end)
-                await worker.hear("ready")
-            yield worker
 
 
 async def results(workers: Sequence[Worker]) -> list[dict[str, Any]]:

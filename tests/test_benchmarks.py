@@ -224,7 +224,8 @@ def test_latency_is_never_below_the_bare_echo() -> None:
     (result,) = json.loads(_run("latency", "-r", "50", "--json"))["results"]
     median = result["medians"]["rxfero"]
     assert 0 < median["reply p10"] <= median["reply p50"] <= median["reply p99.99"]
-    assert median["reply / bare"] == median["reply p50"] / median["bare p50"] > 1
+    assert median["reply / bare"] > 1
+    assert 0 < median["bare p10"] <= median["bare p50"]
 
 
 def test_commit_sees_its_updates_with_one_server_and_two() -> None:

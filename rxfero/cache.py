@@ -77,7 +77,10 @@ class Cache(Mapping[str | int, Any]):
     def __getitem__(self, key: Key) -> Any:
         if isinstance(key, tuple):
             if len(key) != 1:
-                found = self.at(key, UNSET)
+                try:
+                    found = self.at(key, UNSET)
+                except ValueRefused:
+                    raise KeyError(key) from None  # no path, so nothing is there
                 if found is UNSET:
                     raise KeyError(key)
                 return found

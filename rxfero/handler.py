@@ -106,14 +106,22 @@ class Handling:
         elif isinstance(result, AsyncGenerator | AsyncIterator):
             self._start(inbound, self._iterate(inbound, cast("AsyncIterator[Any]", result)))
         elif inspect.isawaitable(result):
-            self._start(inbound, self._await(inbound, result))
+            self._start(inbound, self._await(inbound, result), result)
         else:
             self._finish(inbound, result)
 
-    def _start(self, inbound: Inbound, work: Any) -> None:
+    def _start(self, inbound: Inbound, work: Any, result: Any = None) -> None:
         task = self._node.loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():  # maybe before its first step, so nothing in it has run
+                if inspect.iscoroutine(result):
+                    result.close()
+                self._cancelled(inbound)
+
+        task.add_done_callback(ended)
 
         def cancel() -> None:
             task.cancel()
@@ -123,9 +131,6 @@ class Handling:
     async def _await(self, inbound: Inbound, result: Awaitable[Any]) -> None:
         try:
             value = await result
-        except asyncio.CancelledError:
-            self._cancelled(inbound)
-            raise
         except Exception as error:  # noqa: BLE001
             self._failed(inbound, error)
         else:
@@ -138,9 +143,6 @@ class Handling:
         try:
             async for value in source:
                 self._partial(inbound, value)
-        except asyncio.CancelledError:
-            self._cancelled(inbound)
-            raise
         except Exception as error:  # noqa: BLE001
             self._failed(inbound, error)
         else:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactivex import Observable, create
+from reactivex import Observable, create, operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from rxfero.core.change import DATA, Change, Record
-from rxfero.core.position import Offset
+from rxfero.core.position import Offset, Term
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
 from rxfero.events import EVENTS
@@ -43,7 +43,21 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
     def subscribe(
         observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
     ) -> DisposableBase:
-        live: Any = hub.on(event)
+        told = heads(replica)
+
+        def ahead(change: Change) -> bool:
+            """Whether a live change is not in the past already: the log runs ahead of its events."""
+            offset = change.offset
+            assert offset is not None, "what the log tells has an offset"
+            head = told.get(offset.shard)
+            if head is None:
+                return True
+            if (offset.term, offset.number) <= head:
+                return False
+            del told[offset.shard]
+            return True
+
+        live: Any = hub.on(event).pipe(operators.filter(ahead))
         if since == "state":
             past = state(replica)
         else:
@@ -59,6 +73,12 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
         return subscription
 
     return create(subscribe)
+
+
+def heads(replica: Replica) -> dict[int, tuple[Term, int]]:
+    """Give the end of every shard's log that has one."""
+    logs = [(shard.id, shard.log) for shard in replica.cluster.shards]
+    return {number: (log.last_term, log.end) for number, log in logs if log.end}
 
 
 def state(replica: Replica) -> list[Change]:

@@ -1,0 +1,139 @@
+"""The since: changes from a point on, without gap and without double."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rxfero.core.position import Offset, Term
+from rxfero.errors import ConfigurationError
+from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
+
+
+async def test_the_state_and_then_what_follows() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        client = await cluster.client()
+        for number in range(20):
+            await one.update(f"k{number % 5}", number)
+        await same(one, two, client)
+        for node in (one, two, client):
+            writing = [one.update(f"k{number}", "now") for number in range(5, 8)]
+            seen = collect(node, "change", since="state")
+            past = [change for change in seen if change.value != "now"]
+            assert {change.key: change.value for change in past} == {
+                f"k{number % 5}": number for number in range(15, 20)
+            }
+            assert [c.value for c in past] == sorted(c.value for c in past), "in order of time"
+            assert past[0].offset == node.partitions[past[0].partition].head
+            for write in writing:
+                await node.reached(await write)
+            await until(lambda s=seen: {c.key for c in s} >= {"k5", "k6", "k7"}, node)
+            assert {c.key: c.value for c in seen} == dict(node), "folding gives the state"
+
+
+async def test_a_snapshot_under_writes_has_no_gap_and_no_double() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        key = key_of(one)
+        await one.update(key, -1)
+        sent = []
+        streams: list[list[Any]] = []
+        for number in range(100):
+            sent.append(one.update(key, number))
+            if number % 10 == 0:
+                streams.append(collect(two, "change", since="state"))
+                await asyncio.sleep(0)
+        await two.reached(await sent[-1])
+        for seen in streams:
+            numbers = [c.offset.number for c in seen if c.key == key]
+            assert numbers == list(range(numbers[0], numbers[-1] + 1))
+            assert seen[-1].value == 99
+
+
+async def test_going_on_after_an_offset() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        key = key_of(one)
+        for node in (one, two):
+            offsets = [await one.update(key, number) for number in range(10)]
+            await node.reached(offsets[-1])
+            seen = collect(node, "change", since=offsets[4])
+            assert [change.value for change in seen] == [5, 6, 7, 8, 9]
+            await node.reached(await one.update(key, "live"))
+            await until(lambda s=seen: s[-1].value == "live", node)
+            assert len(seen) == 6
+
+
+async def test_other_shards_go_on_too() -> None:
+    async with Cluster() as cluster:
+        one = await cluster.server()
+        await one.update("before", 0)
+        at = await one.update("a", 1)
+        await one.update("b", 2)
+        await one.update("c", 3)
+        seen = collect(one, "change", since=at)
+        assert [change.key for change in seen] == ["b", "c"]
+
+
+async def test_a_history_that_is_gone_is_told() -> None:
+    async with Cluster(constants={"partitions.history.max": 16}) as cluster:
+        one = await cluster.server()
+        first = await one.update("a", 0)
+        for number in range(1, 400):
+            one.update("a", number)
+        last = await one.update("a", "last")
+        await until(lambda: len(one.partitions["a"]) < 100, one)
+        resets = collect(one, "reset")
+        seen = collect(one, "change", since=first)
+        assert resets == [first.shard]
+        assert [change.value for change in seen] == ["last"]
+        assert seen[0].offset == last
+        never = Offset(first.shard, Term(first.term.n + 9, 1), 1)
+        assert [c.value for c in collect(one, "change", since=never)] == ["last"]
+        assert len(resets) == 2
+
+
+async def test_a_stream_from_the_state() -> None:
+    async with Cluster() as cluster:
+        one = await cluster.server()
+        await one.update("a", 1)
+        got: list[Any] = []
+        async with asyncio.timeout(WAIT_S):
+            async for change in one.stream("change", since="state"):
+                got.append((change.key, change.value))
+                if len(got) == 2:
+                    break
+                one.update("b", 2)
+        assert got == [("a", 1), ("b", 2)]
+
+
+async def test_expired_and_deep_values_in_the_state() -> None:
+    async with Cluster() as cluster:
+        one = await cluster.server()
+        await one.update("a.b", [1])
+        await one.push("a.b", 2)
+        await one.update("gone", 1)
+        await one.remove("gone")
+        seen = collect(one, "change", since="state")
+        assert [(change.key, change.value) for change in seen] == [("a", {"b": [1, 2]})]
+
+
+@pytest.mark.parametrize(
+    ("event", "since", "says"),
+    [
+        ("change", "yesterday", "'state'"),
+        ("change", 7, "'state'"),
+        ("change", None, "'state'"),
+        ("change", Offset(1 << 20, Term(1, 1), 1), "another service"),
+        ("status", "state", "only change and commit"),
+        ("chnage", "state", "no such event"),
+    ],
+)
+async def test_what_since_cannot_be(event: str, since: Any, says: str) -> None:
+    async with Cluster() as cluster:
+        one = await cluster.server()
+        with pytest.raises(ConfigurationError, match=says):
+            one.on(event, since=since)

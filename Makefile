@@ -16,7 +16,7 @@ lint: $(VENV)/.ready
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 $(VENV)/.ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxfero needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rxfero needs Python 3.11 or newer, $(PYTHON) is %d.%d: try make PYTHON=python3.12 $(MAKECMDGOALS)" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[dev]'

@@ -95,10 +95,7 @@ TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
         """.split(),  # noqa: SIM905
         "simulation/test_scenarios.py",
     ),
-    **dict.fromkeys(
-        (),
-        "integration/test_original.py",
-    ),
+    **dict.fromkeys(("node", "partitions", "peers", "service"), "integration/test_original.py"),
     **dict.fromkeys(("__main__", "cli", "demo_node"), "test_demo.py"),
     **dict.fromkeys(
         ("examples.counts", "examples.notifications", "examples.register_login"),

@@ -334,6 +334,10 @@ class Cache(Mapping[str | int, Any]):
             "turns": self._node.turns,
         }
 
+    def fail(self, error: Exception, context: str, change: Change | None = None) -> None:
+        """Tell of an error that has no caller, on `error`: for what is built on a cache."""
+        self._node.fail(error, "storage", context=context, change=change)
+
     async def destroy(self) -> None:
         """Leave the cluster and end: every socket, task and timer. Idempotent."""
         await self._stopping()

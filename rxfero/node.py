@@ -19,7 +19,7 @@ from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
 from rxfero.core.owner import Inbound
-from rxfero.core.peering import Address, Contact
+from rxfero.core.peering import CONNECTED, Address, Contact
 from rxfero.core.replica import Ready, Replica
 from rxfero.core.requests import Call
 from rxfero.discovery.hosts import parse_hosts
@@ -138,7 +138,7 @@ class Node:
     def _of_use(self) -> bool:
         replica = self.replica
         if self.options.client:
-            return bool(replica.follower.synced)
+            return any(c.status == CONNECTED for c in replica.peering.servers.values())
         me = replica.members.me
         return me is not None and me.state != 0 and not replica.succession.rounds
 
@@ -252,6 +252,7 @@ class Node:
     def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
         if not self._born:
             return
+        self._flags()
         replica, now = self.replica, self.now
         link = replica.links.get(link_id)
         was = None if link is None else link.state

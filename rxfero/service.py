@@ -10,6 +10,7 @@ import asyncio
 import gc
 import inspect
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -158,7 +159,8 @@ class Fero:
             storage: An object or mapping with any of `restore()`, `add(change)`,
                 `update(change)`, `remove(change)`, plain or async. `restore` gives a mapping that
                 is committed if the cache is still empty; the others are called on the owner of the
-                key for each change of that type.
+                key for each change of that type, one after the other in the order of the log; what
+                they raise goes to `error`.
 
         Returns:
             An async function of the cache (or of an awaitable of one), which gives it back.
@@ -166,7 +168,7 @@ class Fero:
 
         async def connected(caches: Any) -> Any:
             given = await caches if inspect.isawaitable(caches) else caches
-            every: list[Any] = list(given.values()) if _is_dict(given) else [given]
+            every: list[Cache] = [given] if isinstance(given, Cache) else list(given.values())
             for cache in every:
                 await _connect(storage, cache)
             return given
@@ -193,17 +195,30 @@ async def _connect(storage: Any, cache: Cache) -> None:
         found = await found if inspect.isawaitable(found) else found
         for write in _writes(cache, found):
             await write
-    running: set[asyncio.Future[Any]] = set()
+    waiting: deque[tuple[Any, Any]] = deque()
+    worker: asyncio.Task[None] | None = None
+
+    async def work() -> None:
+        """Store what waits, one after the other, so in the order of the log."""
+        nonlocal worker
+        while waiting:
+            store, change = waiting.popleft()
+            try:
+                outcome = store(change)
+                if inspect.isawaitable(outcome):
+                    await outcome
+            except Exception as error:  # noqa: BLE001  (the storage's fault, told on "error")
+                cache.fail(error, f"storing {change.key!r}", change)
+        worker = None
 
     def changed(change: Any) -> None:
+        nonlocal worker
         store = verb(change.type)
         if store is None or cache.peers.owner(change) is not cache.peers.me:
             return
-        outcome = store(change)
-        if inspect.isawaitable(outcome):
-            task = asyncio.ensure_future(outcome)
-            running.add(task)
-            task.add_done_callback(running.discard)
+        waiting.append((store, change))
+        if worker is None:
+            worker = asyncio.get_running_loop().create_task(work())
 
     if any(verb(name) is not None for name in ("add", "update", "remove", "patch")):
         cache.on("change", changed)
@@ -230,12 +245,22 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     Raises:
         RuntimeError: inside a running loop (in a notebook, await instead).
     """
+    if _is_running():
+        raise RuntimeError("run() inside a running loop: await the coroutine instead")
     before = gc.get_threshold()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         return _run(main, debug)
     finally:
         gc.set_threshold(*before)
+
+
+def _is_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _run(main: Coroutine[Any, Any, T], debug: bool | None) -> T:

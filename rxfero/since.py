@@ -46,7 +46,7 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
         told = heads(replica)
 
         def ahead(change: Change) -> bool:
-            """Whether a live change is not in the past already: the log runs ahead of its events."""
+            """Whether a live change is not in the past: the log runs ahead of its events."""
             offset = change.offset
             assert offset is not None, "what the log tells has an offset"
             head = told.get(offset.shard)

@@ -19,6 +19,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final, cast
 
 from rxfero.core.frame import Decoder
@@ -240,6 +241,8 @@ class Transport:
             self._idle = None
 
     async def _resolve(self, host: str) -> str:
+        with suppress(ValueError):
+            return str(ip_address(host))  # a look-up would start a thread
         found = await self.loop.getaddrinfo(
             host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )

@@ -150,7 +150,7 @@ class Peering:
     def connected(self, link: int) -> None:
         """Note that a server has told all it had to tell: it is of use now."""
         contact = self.links.get(link)
-        if contact is not None and contact.status in (CONNECTING, THROTTLED):
+        if contact is not None and contact.status == CONNECTING:
             self._status(contact, CONNECTED)
 
     def throttled(self, link: int, paused: bool) -> None:
@@ -183,7 +183,10 @@ class Peering:
             self.remove(contact)
 
     def remove(self, contact: Contact) -> None:
-        """Forget a peer."""
+        """Forget a peer; its link, if it has one, is nobody's from now on."""
+        if contact.link is not None:
+            self.links.pop(contact.link, None)
+            contact.link = None
         self.servers.pop(contact.address, None)
         if contact.name is not None and self.names.get(contact.name) is contact:
             del self.names[contact.name]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
+from rxfero.core.call import WRITES
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
-from rxfero.core.requests import WRITES
 from rxfero.core.ring import Ring
 from rxfero.core.shard import OWNER
 from rxfero.core.value import pack

@@ -17,8 +17,8 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
-from rxfero.core import requests as status
-from rxfero.core.requests import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
+from rxfero.core import call as status
+from rxfero.core.call import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
 from rxfero.core.value import unpack
 from rxfero.errors import (
     Closed,
@@ -70,19 +70,26 @@ class Guarantee(Call):
         RequestTimeout, Uncertain, NotReplicated, Closed: it may have happened.
     """
 
+    __slots__ = ("__weakref__", "_asked", "_partials", "_seconds", "node", "turn")
+
     public = True
-    _asked = False
-    _seconds = 0.0
-    _partials: list[Any] | None = None
-    _watchers: list[_Watch] = []  # noqa: RUF012  (replaced, never changed)
 
     def __init__(
-        self, node: Node, verb: str, path: Any, value: bytes, level: int, expect: Any = None,
-        ttl_ms: int = 0,
+        self, node: Node, verb: str, path: Any, value: bytes, level: int = AUTO,
+        expect: Any = None, ttl_ms: int = 0,
     ) -> None:
+        # What Call's own sets is set here: there may be a million of them, and a call costs more.
         self.verb, self.path, self.value, self.level = verb, path, value, level
         self.expect, self.ttl_ms = expect, ttl_ms
-        self._node, self._turn = node, node.turns
+        self.node, self.turn = node, node.turns
+        self.number = self.seq = 0
+        self.shard = -1
+        self.acked = self.done = self._asked = False
+        self.status = status.OK
+        self.result = self.content = self.offset = self.target = None
+        self.deadline = self._seconds = 0.0
+        self.watchers = ()
+        self._partials: list[Any] | None = None
 
     # --- asking
 
@@ -107,8 +114,8 @@ class Guarantee(Call):
         if self._unsent:
             self.level = level
         elif level != self.level or self.status == status.NOT_REPLICATED:
-            self._node.replica.requests.again(self, level, self._node.now)
-            self._node.mark()
+            self.node.replica.requests.again(self, level, self.node.now)
+            self.node.mark()
         return Stage(self, "replicated")
 
     def timeout(self, seconds: float) -> Guarantee:
@@ -117,9 +124,9 @@ class Guarantee(Call):
             raise ConfigurationError("timeout", seconds, "must be seconds > 0")
         self._seconds = seconds
         if not self.done:
-            self.deadline = self._node.now + seconds
-            self._node.replica.requests.sooner(self)
-            self._node.mark()
+            self.deadline = self.node.now + seconds
+            self.node.replica.requests.sooner(self)
+            self.node.mark()
         return self
 
     @property
@@ -129,11 +136,11 @@ class Guarantee(Call):
             return self._partials[-1]
         if self.verb == "add" and self.path and self.result is None:
             return self.path[0]
-        return None if self.result is None else unpack(self.result)
+        return self.content if self.result is None else unpack(self.result)
 
     @property
     def _unsent(self) -> bool:
-        return not self.done and self._turn == self._node.turns
+        return not self.done and self.turn == self.node.turns
 
     # --- watching
 
@@ -152,21 +159,20 @@ class Guarantee(Call):
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
             return _nothing
-        self._watchers = [*self._watchers, entry]
+        self.watchers = (*self.watchers, entry)
         if stage == "ack":
-            self._node.replica.router.want_acks = True
+            self.node.replica.router.want_acks = True
 
         def stop() -> None:
-            if entry in self._watchers:
-                self._watchers = [e for e in self._watchers if e is not entry]
-                if stage == "reply" and not self._watchers and not self.done and not self.seq:
-                    self._node.replica.router.cancel(self)
-                    self._node.mark()
+            if entry in self.watchers:
+                self.watchers = tuple(e for e in self.watchers if e is not entry)
+                if stage == "reply" and not self.watchers and not self.done and not self.seq:
+                    self.node.cancel(self)
 
         return stop
 
     def _future(self, stage: str) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._node.loop.create_future()
+        future: asyncio.Future[Any] = self.node.loop.create_future()
 
         def done(value: Any) -> None:
             if not future.done():
@@ -180,9 +186,9 @@ class Guarantee(Call):
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
         else:
-            self._watchers = [*self._watchers, entry]
+            self.watchers = (*self.watchers, entry)
             if stage == "ack":
-                self._node.replica.router.want_acks = True
+                self.node.replica.router.want_acks = True
         return future
 
     def _tell(self, entry: _Watch) -> None:
@@ -205,7 +211,7 @@ class Guarantee(Call):
             else:
                 done(self._outcome())
         except Exception as raised:  # noqa: BLE001  (an observer's fault, or a value unreadable)
-            self._node.fail(raised, stage or "reply", context=f"an observer of {self!r}")
+            self.node.fail(raised, stage or "reply", context=f"an observer of {self!r}")
 
     def _outcome(self) -> Any:
         return self.offset if self.seq else self.answer
@@ -213,31 +219,32 @@ class Guarantee(Call):
     # --- told by the node
 
     def settled(self) -> None:
-        if not self._watchers:
+        if not self.watchers:
+            if self.status == status.OK and (self.offset is not None or not self.seq):
+                return
             error = self.error
             if error is not None and not isinstance(error, Closed):
-                self._node.fail(error, "request", context=f"{self.verb} {self.path}", change=self)
+                self.node.fail(error, "request", context=f"{self.verb} {self.path}", change=self)
             return
-        watchers, self._watchers = self._watchers, []
+        watchers, self.watchers = self.watchers, ()
         for entry in watchers:
             self._tell(entry)
 
     def received(self) -> None:
-        waiting, self._watchers = (
-            [e for e in self._watchers if e.stage == "ack"],
-            [e for e in self._watchers if e.stage != "ack"],
-        )
+        watchers = self.watchers
+        waiting = [e for e in watchers if e.stage == "ack"]
+        self.watchers = tuple(e for e in watchers if e.stage != "ack")
         for entry in waiting:
             self._tell(entry)
 
     def partial(self, value: bytes) -> None:
         self._partials = [unpack(value)]
-        for entry in self._watchers:
-            if entry.item is not None and entry in self._watchers:
+        for entry in self.watchers:
+            if entry.item is not None and entry in self.watchers:
                 try:
                     entry.item(self._partials[0])
                 except Exception as error:  # noqa: BLE001  (an observer's fault)
-                    self._node.fail(error, "reply", context=f"an observer of {self!r}")
+                    self.node.fail(error, "reply", context=f"an observer of {self!r}")
 
     @property
     def error(self) -> RxferoError | None:
@@ -249,12 +256,12 @@ class Guarantee(Call):
             return None
         what = f"{self.verb} {self.path if self.path is not None else ''}".strip()
         if code == status.TIMEOUT:
-            node = self._node
+            node = self.node
             seconds = self._seconds or node.replica.requests.timeout_s
             servers = len(node.replica.cluster.servers) if node.options.client else None
             return RequestTimeout(what, seconds, servers)
         if code == status.CLOSED:
-            return Closed(self._node.service)
+            return Closed(self.node.service)
         if code == status.LOST:
             return Uncertain(f"{what}: the session ended before an answer; it may have happened")
         detail: Any = None if self.result is None else unpack(self.result)

@@ -11,53 +11,38 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from reactivex import Observable
 
-from rxfero.core.owner import Inbound, Moved, refusal
-from rxfero.core.path import Path
+from rxfero.core.call import FAILED, OK
+from rxfero.core.messages import PENDING, Inbound, Run
+from rxfero.core.owner import Moved, refusal
 from rxfero.core.position import Offset
-from rxfero.core.requests import FAILED, OK
-from rxfero.core.value import pack, unpack
-from rxfero.errors import ConfigurationError, Refused
+from rxfero.core.value import SCALARS, pack
+from rxfero.errors import ConfigurationError, Refused, ValueRefused
 
 if TYPE_CHECKING:
     from rxfero.cache import Cache
     from rxfero.node import Node
 
-_UNREAD: Any = object()
-
-
-class Request:
+class Request(Inbound):
     """One request, as a handler gets it.
 
     Attributes:
         type: The verb.
         key: The :class:`Path` it is for, or None.
         value: Its value; containers are read-only.
-        peer: The name of the node that sent it.
     """
 
-    __slots__ = ("_handling", "_inbound", "_value", "key", "type")
+    __slots__ = ()
 
-    def __init__(self, handling: Handling, inbound: Inbound) -> None:
-        self._handling, self._inbound = handling, inbound
-        self.type = inbound.verb
-        self.key: Path | None = inbound.path
-        self._value = _UNREAD
-
-    @property
-    def value(self) -> Any:
-        """The value; decoded at the first access."""
-        if self._value is _UNREAD:
-            self._value = unpack(self._inbound.value)
-        return self._value
+    _handling: ClassVar[Handling]
 
     @property
     def peer(self) -> str:
         """The name of the node that sent the request."""
-        return self._inbound.dest.to
+        return self.dest.to
 
     def reply(self, value: Any = None) -> None:
         """Answer now; what the handler returns later is ignored.
@@ -65,7 +50,7 @@ class Request:
         Raises:
             ValueRefused: the value cannot be sent.
         """
-        self._handling.answer(self._inbound, value)
+        self._handling.answer(self, value)
 
     def next(self) -> Offset:
         """Apply the default verb (add, update, remove, push, patch); gives its offset.
@@ -74,7 +59,7 @@ class Request:
             MethodNotAllowed: the request is none of those.
             Refused: the write is not possible.
         """
-        return self._handling.apply(self._inbound)
+        return self._handling.apply(self)
 
     def __repr__(self) -> str:
         return f"<Request {self.type} {self.key!r} from {self.peer}>"
@@ -91,24 +76,65 @@ class Handling:
         self._call = handler
         self._node, self._cache = node, cache
         self._wide = takes_cache(handler)
+        self.kind: type[Request] = type(
+            "Request", (Request,), {"__slots__": (), "_handling": self}
+        )
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def run(self, inbound: Inbound) -> None:
-        """Give a request to the handler; its answer is sent when it is there."""
-        request = Request(self, inbound)
+    def run(self, entries: list[Inbound | Run]) -> None:
+        """Give requests to the handler; each answer is sent when it is there."""
+        for entry in entries:
+            if type(entry) is Run:
+                self._run_all(entry)
+            else:
+                self._run(cast("Request", entry))
+
+    def _run(self, request: Request) -> None:
         try:
             result = self._call(request, self._cache) if self._wide else self._call(request)
         except Exception as error:  # noqa: BLE001  (the caller gets it, the node goes on)
-            self._failed(inbound, error)
-            return
-        if isinstance(result, Observable):
-            self._stream(inbound, cast("Observable[Any]", result))
-        elif isinstance(result, AsyncGenerator | AsyncIterator):
-            self._start(inbound, self._iterate(inbound, cast("AsyncIterator[Any]", result)))
-        elif inspect.isawaitable(result):
-            self._start(inbound, self._await(inbound, result), result)
+            self._failed(request, error)
         else:
-            self._finish(inbound, result)
+            self._outcome(request, result)
+
+    def _run_all(self, run: Run) -> None:
+        """Handle a batch of messages; those that are answered at once share a frame."""
+        call, cache, wide, scalars = self._call, self._cache, self._wide, SCALARS
+        requests = run.requests
+        answers: list[Any] = []
+        add = answers.append
+        for request in requests:
+            try:
+                result = call(request, cache) if wide else call(request)
+            except Exception as error:  # noqa: BLE001  (the caller gets it, the node goes on)
+                add(PENDING)
+                self._failed(request, error)
+                continue
+            if type(result) in scalars and not request.done:
+                add(result)
+            else:
+                add(PENDING)
+                self._node.replica.owner.begun(request)
+                self._outcome(request, result)
+        try:
+            self._node.replica.answer_all(run, answers, self._node.now)
+        except ValueRefused:  # one by one, so that only the caller of the bad one is told
+            for request, answer in zip(requests, answers, strict=True):
+                if answer is not PENDING:
+                    self._finish(request, answer)
+        self._node.mark()
+
+    def _outcome(self, request: Inbound, result: Any) -> None:
+        if type(result) in SCALARS:
+            self._finish(request, result)
+        elif isinstance(result, Observable):
+            self._stream(request, cast("Observable[Any]", result))
+        elif isinstance(result, AsyncGenerator | AsyncIterator):
+            self._start(request, self._iterate(request, cast("AsyncIterator[Any]", result)))
+        elif inspect.isawaitable(result):
+            self._start(request, self._await(request, result), result)
+        else:
+            self._finish(request, result)
 
     def _start(self, inbound: Inbound, work: Any, result: Any = None) -> None:
         task = self._node.loop.create_task(work)
@@ -180,6 +206,11 @@ class Handling:
     def answer(self, inbound: Inbound, value: Any) -> None:
         """Send the last answer of a request."""
         packed = None if value is None or isinstance(value, Offset) else pack(value)
+        limit = self._node.value_max
+        if packed is not None and len(packed) > limit:
+            raise ValueRefused(
+                "answer", f"{len(packed)} bytes, the limit is {limit} (constants.outbox.frag)"
+            )
         self._node.replica.answer(inbound, OK, packed, self._node.now)
         self._node.mark()
 
@@ -194,7 +225,7 @@ class Handling:
             return
         if not isinstance(error, Moved):
             self._node.fail(
-                error, "request", context=f"{inbound.verb} {inbound.path}", peer=inbound.dest.to
+                error, "request", context=f"{inbound.type} {inbound.key}", peer=inbound.dest.to
             )
         if isinstance(error, Refused | Moved):
             code, packed = refusal(error)

@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rxfero.core.call import OK, Call
 from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
-from rxfero.core.owner import Inbound
+from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address, Contact
 from rxfero.core.replica import Ready, Replica
-from rxfero.core.requests import Call
 from rxfero.discovery.hosts import parse_hosts
 from rxfero.discovery.scan import candidates
 from rxfero.errors import (
@@ -39,7 +39,7 @@ from rxfero.transport import Transport
 log = logging.getLogger("rxfero")
 
 _monotonic = time.monotonic
-CALL_BYTES = 48  # what a request costs on the wire beside its value, roughly
+CALL_BYTES = 64  # what a request is counted for beside its value
 
 SETTLE_S = 0.2  # without a new connection, before a server founds a cluster where others may be
 SCAN_S = 2.0  # longest a first round of discovery may take
@@ -63,10 +63,13 @@ class Node:
         self.turns = 0
         self.closed = False
         self._born = False  # whether there is a replica
-        self._unsent = 0
+        self._posted: list[Call] = []  # messages of this turn
+        self._unsent = 0  # bytes of the calls of this turn
         self._flush_at = options.constants.outbox.max
         self._pending_max = int(options.constants.requests.pending)
-        self.on_request: Callable[[Inbound], None] | None = None
+        self._limit = self._flush_at  # of _unsent, beyond which is something to be done or refused
+        self.value_max = int(options.constants.outbox.frag) - 4096  # bytes of a value in a frame
+        self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
         self._rng = random.Random()
         self._handled = handled
@@ -160,7 +163,10 @@ class Node:
         await self.transport.aclose()
         if self._timer is not None:
             self._timer.cancel()
+        self._limit = -1
         if self._born:
+            if self._posted:
+                self._hand_over()
             for call in self.replica.requests.close():
                 self._settle(call)
         for _, future in self._conditions:
@@ -181,26 +187,72 @@ class Node:
             Closed: the node has been stopped.
             Overloaded: too much is waiting already.
         """
-        if self.closed:
-            raise Closed(self.service)
-        replica = self.replica
-        if replica.requests.bytes > self._pending_max:
-            raise Overloaded(replica.requests.bytes, self._pending_max)
-        replica.submit(call, _monotonic())
-        self._unsent += len(call.value) + CALL_BYTES
-        if self._unsent > self._flush_at:
+        unsent = self._unsent + len(call.value) + CALL_BYTES
+        over = unsent > self._limit
+        if over:
+            self._check()
+        if self._posted:
+            self._hand_over()
+        self.replica.submit(call, _monotonic())
+        self._unsent = unsent
+        if over:
             self._flush()
         elif not self._marked:
             self.mark()
 
+    def post(self, call: Call) -> None:
+        """As :meth:`submit`, for a message without a key: numbered with the others of its turn."""
+        unsent = self._unsent + len(call.value) + CALL_BYTES
+        over = unsent > self._limit
+        if over:
+            self._check()
+        self._posted.append(call)
+        self._unsent = unsent
+        if over:
+            self._flush()
+        elif not self._marked:
+            self.mark()
+
+    def _check(self) -> None:
+        if self.closed:
+            raise Closed(self.service)
+        held = self.replica.requests.bytes + sum([len(c.value) + CALL_BYTES for c in self._posted])
+        if held > self._pending_max:
+            raise Overloaded(held, self._pending_max)
+
+    def _hand_over(self) -> None:
+        posted, self._posted = self._posted, []
+        self.replica.send(posted, _monotonic())
+
+    def _room(self) -> None:
+        """Begin to count anew what was asked for."""
+        self._unsent = 0
+        self._limit = min(self._flush_at, self._pending_max - self.replica.requests.bytes)
+
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
-        self._unsent = 0
         self.turns += 1
+        if self._posted:
+            self._hand_over()
         cluster = self.replica.cluster
         self.replica.router.flush_calls()
         frames, cluster.frames = cluster.frames, []
         self._send(frames)
+        self._room()
+        self.mark()
+
+    def cancel(self, call: Call) -> None:
+        """Tell whoever handles a request that nobody waits for it any more."""
+        if self._posted:
+            self._hand_over()
+        self.replica.router.cancel(call)
+        self.mark()
+
+    def handle(
+        self, handler: Callable[[list[Inbound | Run]], None], kind: type[Inbound]
+    ) -> None:
+        """Give requests to a handler from now on, those that wait for it too."""
+        self._handler, self.replica.owner.kind = handler, kind
         self.mark()
 
     def mark(self) -> None:
@@ -299,17 +351,18 @@ class Node:
         if self.closed:
             return
         self.turns += 1
-        self._unsent = 0
         now = self.now
         replica = self.replica
         if now >= replica.deadline:
             replica.wake(now)
         self._flags()
-        if self.on_request is not None:
-            for inbound in replica.take_requests():
-                self.on_request(inbound)  # so that a reply leaves with the receipt
+        if replica.owner.inbox and self._handler is not None:
+            self._handler(replica.take_requests())  # so that a reply leaves with the receipt
+        if self._posted:
+            self._hand_over()
         asked = replica.requests.number
         ready = replica.ready(now)
+        self._room()
         self._carry_out(ready)
         self._program(ready)
         requests = replica.requests
@@ -375,12 +428,15 @@ class Node:
             call.partial(value)
         if ready.settled:
             for call in ready.settled:
-                self._settle(call)
+                if call.watchers or call.status != OK or call.seq:
+                    self._settle(call)
             if hub.observed("reply"):
                 hub.emit_all("reply", [c for c in ready.settled if c.public])
-        if ready.requests and self.on_request is not None:
-            for inbound in ready.requests:
-                self.on_request(inbound)
+        if ready.requests:
+            if self._handler is None:
+                self.replica.owner.inbox[:0] = ready.requests
+            else:
+                self._handler(ready.requests)
 
     def _settle(self, call: Call) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
+from rxfero.core.call import WRITES
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.peering import (
@@ -19,7 +20,6 @@ from rxfero.core.peering import (
     Address,
     Contact,
 )
-from rxfero.core.requests import WRITES
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
 from rxfero.guarantee import Guarantee, level_of
@@ -27,6 +27,7 @@ from rxfero.guarantee import Guarantee, level_of
 if TYPE_CHECKING:
     from rxfero.node import Node
 
+VERB_MAX = 255  # characters
 _FIELDS = frozenset(("type", "key", "value"))
 
 
@@ -236,6 +237,14 @@ class Peers:
             ValueRefused: the message cannot be sent.
             Overloaded, Closed.
         """
+        if message.__class__ is dict and len(message) == 2 and "value" in message:
+            verb = message.get("type")
+            if verb.__class__ is str and verb not in WRITES and 0 < len(verb) <= VERB_MAX:
+                packed, node = pack(message["value"]), self._node
+                if len(packed) <= node.value_max:
+                    guarantee = Guarantee(node, verb, None, packed)
+                    node.post(guarantee)
+                    return guarantee
         return send(self._node, message)
 
     def owner(self, key: Any) -> Peer | None:
@@ -282,7 +291,7 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
         if extra:
             raise ValueRefused("message", f"has unknown fields {sorted(map(str, extra))}")
         verb = message["type"]
-        if not isinstance(verb, str) or not 0 < len(verb) <= 255:
+        if not isinstance(verb, str) or not 0 < len(verb) <= VERB_MAX:
             raise ValueRefused("message.type", f"must be text of 1 to 255 characters, not {verb!r}")
         if message.get("key") is not None:
             path = Path.parse(message["key"])
@@ -304,7 +313,7 @@ def _is_message(message: Any) -> bool:
 
 def check_size(node: Node, packed: bytes) -> None:
     """Refuse a value that no frame can carry."""
-    limit = node.options.constants.outbox.frag - 4096
+    limit = node.value_max
     if len(packed) > limit:
         raise ValueRefused(
             "value", f"{len(packed)} bytes packed, the limit is {limit} (constants.outbox.frag)"

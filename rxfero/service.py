@@ -73,8 +73,7 @@ class Service:
         node.peer_of = cache.peers.of
         if self._handler is not None:
             handling = Handling(self._handler, node, cache)
-            node.on_request = handling.run
-            node.mark()
+            node.handle(handling.run, handling.kind)
         if self._options.restore is not None and not self._options.client:
             try:
                 await _restore(node, cache, self._options.restore)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from reactivex import operators as ops
 
+from rxfero.core.call import ALL, AUTO, COMMIT, MAJORITY
 from rxfero.core.position import Offset
-from rxfero.core.requests import ALL, AUTO, COMMIT, MAJORITY
 from rxfero.errors import (
     ConfigurationError,
     KeyMissing,

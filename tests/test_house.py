@@ -27,9 +27,9 @@ PACKAGE = ROOT / "rxfero"
 # Every module in the order of its layer: a module imports only what stands above it.
 LAYERS = """
 errors ports sources constants
-core.frozen core.value core.path core.position core.clock core.change
+core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
-core.shard core.takeover core.catchup core.branches core.members core.peering core.requests
+core.shard core.takeover core.catchup core.branches core.members core.peering core.call core.requests core.messages
 core.cluster core.succession core.follower core.owner core.router core.replica
 discovery.hosts discovery.scan options transport streams events
 operators.* operators
@@ -48,7 +48,7 @@ KNOWS: dict[str, set[str]] = {
     "events": set(),
     "transport": {"core.frame"},
     "since": VALUES,
-    "guarantee": VALUES | {"core.requests"},  # a guarantee is the call that the core carries
+    "guarantee": VALUES | {"core.call"},  # a guarantee is the call that the core carries
     "handler": VALUES,
     "peers": VALUES,
     "partitions": VALUES,
@@ -60,9 +60,9 @@ KNOWS: dict[str, set[str]] = {
     "examples": set(),
 }
 REACHES: dict[str, set[str]] = {  # waivers: into machines, for a constant or a type of theirs
-    "handler": {"core.owner", "core.requests"},
-    "peers": {"core.peering", "core.requests"},
-    "cache": {"core.requests", "core.ring", "core.shard"},
+    "handler": {"core.call", "core.messages", "core.owner"},
+    "peers": {"core.peering", "core.call"},
+    "cache": {"core.call", "core.ring", "core.shard"},
     "service": {"core.cluster"},
 }
 

@@ -152,3 +152,30 @@ def read(body: list[Any], limit: int) -> Batch:
         return Batch(Term(*fence), where, records)
     except (TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"columns of records that cannot be read: {error}") from error
+
+
+def write_numbers(numbers: Sequence[int]) -> list[Any]:
+    """Give a column of request numbers: ``[first, count]`` when dense, else ``[0, numbers]``."""
+    first, count = numbers[0], len(numbers)
+    if type(numbers) is range or (
+        numbers[-1] - first == count - 1 and list(numbers) == list(range(first, first + count))
+    ):
+        return [first, count]
+    return [0, numbers]
+
+
+def read_numbers(spec: Any, limit: int) -> Sequence[int]:
+    """Read a column of request numbers.
+
+    Raises:
+        ProtocolError: it is none, or has more than `limit` numbers.
+    """
+    try:
+        first, rest = spec
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"request numbers that cannot be read: {spec!r}") from error
+    if type(first) is int and first > 0 and type(rest) is int and 0 < rest <= limit:
+        return range(first, first + rest)
+    if first == 0 and type(rest) is list and 0 < len(cast("list[Any]", rest)) <= limit:
+        return cast("list[Any]", rest)
+    raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")

@@ -64,6 +64,8 @@ CANCEL: Final = 55
 SAFE: Final = 56
 GONE: Final = 57
 RESET: Final = 58
+MESSAGE: Final = 59
+ANSWER: Final = 61
 # Observation.
 MONITOR: Final = 60
 
@@ -132,6 +134,8 @@ _ROWS: Final = (
     Kind(SAFE, "SAFE", (_SS, _SC), _OPEN, "term, shards, numbers every live server holds"),
     Kind(GONE, "GONE", (_SS,), _OPEN, "name of a client that has gone"),
     Kind(RESET, "RESET", (_SC,), _OPEN, "shards whose history is gone"),
+    Kind(MESSAGE, "MESSAGE", (_CS,), _OPEN, "session, numbers, verbs, keys, values"),
+    Kind(ANSWER, "ANSWER", (_SC,), _OPEN, "session, numbers, values"),
     Kind(MONITOR, "MONITOR", _ANY, _OPEN, "figures of a node"),
 )  # fmt: skip
 

@@ -12,16 +12,14 @@ shard; `apply` is what the handler's `next()` does.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, cast
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
+from typing import Any, cast
 
+from rxfero.core import frame
 from rxfero.core.branches import Merge
-from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
-from rxfero.core.cluster import Cluster
-from rxfero.core.members import ALIVE, JOINING
-from rxfero.core.position import ZERO_TERM, Offset, Term
-from rxfero.core.requests import (
+from rxfero.core.call import (
     ALL,
     AUTO,
     COMMIT,
@@ -39,51 +37,30 @@ from rxfero.core.requests import (
     WRITES,
     WRONG,
 )
+from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
+from rxfero.core.cluster import Cluster
+from rxfero.core.columns import write_numbers
+from rxfero.core.members import ALIVE, JOINING
+from rxfero.core.messages import PENDING, Dest, Inbound, Run, Shelves, write_answers
+from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.shard import OWNER, Shard, Wait
 from rxfero.core.tree import ABSENT
-from rxfero.core.value import pack
-from rxfero.errors import CompareFailed, KeyMissing, MethodNotAllowed, RxferoError, WrongType
+from rxfero.core.value import pack, pack_body
+from rxfero.errors import (
+    CompareFailed,
+    KeyMissing,
+    MethodNotAllowed,
+    RxferoError,
+    ValueRefused,
+    WrongType,
+)
 
 NIL = b"\xc0"
-REMEMBERED = 1 << 15  # answers of handlers kept for repetition, a session: a sender's window
 TOLD_BYTES = 200  # of a value in the words of a refusal
-SESSIONS = 256  # sessions whose answers are kept
 
 PLAIN = frozenset(("update", "add"))
 ONE = (AUTO, 1)  # levels that any one other server fulfils
 _new: Callable[..., Any] = cast("Any", tuple).__new__
-
-
-class Dest(NamedTuple):
-    """Where an answer goes: over `route` (a link's name, "" is here) to `to`, for session `sid`."""
-
-    route: str
-    to: str
-    sid: str
-
-
-class Inbound:
-    """One request on its way through the program's handler."""
-
-    __slots__ = (
-        "cancel", "dest", "done", "expect", "hops", "level", "number", "offset", "path", "seq",
-        "shard", "term", "ttl_ms", "value", "verb",
-    )
-
-    def __init__(
-        self, dest: Dest, number: int, verb: str, path: Any, value: bytes, seq: int, shard: int,
-        level: int, expect: Any, ttl_ms: int, hops: int,
-    ) -> None:
-        self.dest, self.number, self.verb, self.path, self.value = dest, number, verb, path, value
-        self.seq, self.shard, self.level = seq, shard, level
-        self.expect, self.ttl_ms, self.hops = expect, ttl_ms, hops
-        self.offset: Offset | None = None
-        self.term: Term = ZERO_TERM
-        self.done = False
-        self.cancel: Callable[[], None] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Inbound {self.dest.sid}#{self.number} {self.verb} {self.path}>"
 
 
 class Answers:
@@ -97,6 +74,23 @@ class Answers:
         self.offsets: list[int] = []
         self.values: list[Any] = []
 
+    def parts(self, room: int) -> Iterable[Answers]:
+        """Give them in parts of about `room` bytes of values, or of one that is larger."""
+        values = self.values
+        sizes = [len(v) if type(v) is bytes else 8 for v in values]
+        if sum(sizes) <= room:
+            yield self
+            return
+        first = size = 0
+        for at, more in enumerate([*sizes, room + 1]):
+            if size + more > room and at > first:
+                part = Answers()
+                part.numbers, part.statuses = self.numbers[first:at], self.statuses[first:at]
+                part.offsets, part.values = self.offsets[first:at], values[first:at]
+                yield part
+                first, size = at, 0
+            size += more
+
 
 class Owner:
     """Carries out requests whose keys this node owns."""
@@ -107,10 +101,10 @@ class Owner:
         self._columns = Answers()  # those of the last answer, found without hashing
         self._last_dest: Dest | None = None
         self._last_term: Term | None = None
-        self.inbox: list[Inbound] = []
+        self.kind: type[Inbound] = Inbound
+        self.inbox: list[Inbound | Run] = []
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
-        self._served: OrderedDict[str, OrderedDict[int, Any]] = OrderedDict()
-        self._none: OrderedDict[int, Any] = OrderedDict()
+        self._served = Shelves()
         self.open: dict[tuple[str, int], Inbound] = {}
 
     # --- answers
@@ -133,21 +127,19 @@ class Owner:
     def take_answers(self) -> Iterable[tuple[Dest, list[Any]]]:
         """Give the bodies of this turn's REPLY frames by destination."""
         answers, self.answers = self.answers, {}
+        room = self._cluster.constants.outbox.frag // 2
         for (dest, term), columns in answers.items():
-            numbers = columns.numbers
-            count = len(numbers)
-            dense = numbers[-1] - numbers[0] == count - 1 and numbers == list(
-                range(numbers[0], numbers[0] + count)
-            )
-            yield dest, [
-                dest.to,
-                dest.sid,
-                [numbers[0], count] if dense else [0, numbers],
-                columns.statuses if any(columns.statuses) else None,
-                term,
-                columns.offsets if any(columns.offsets) else None,
-                None if columns.values.count(None) == count else columns.values,
-            ]
+            for part in columns.parts(room):
+                count = len(part.numbers)
+                yield dest, [
+                    dest.to,
+                    dest.sid,
+                    write_numbers(part.numbers),
+                    part.statuses if any(part.statuses) else None,
+                    term,
+                    part.offsets if any(part.offsets) else None,
+                    None if part.values.count(None) == count else part.values,
+                ]
 
     # --- writes without a handler: the hot path
 
@@ -220,7 +212,7 @@ class Owner:
 
     def _repeat(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> None:
         at = shard.sessions.number_of(dest.sid, seq)
-        served = self._served.get(dest.sid, self._none).get(number)
+        served = self._served.find(dest.sid, number)
         if served is not None and served[0] != OK:
             self.answer(dest, number, served[0], shard.term, 0, served[1])
             return
@@ -269,7 +261,7 @@ class Owner:
     ) -> None:
         status, value = refusal(error)
         self._void(dest.sid, seq, shard, value)
-        self._remember(dest.sid, number, status, value)
+        self._served.of(dest.sid).note(number, (status, value))
         self.answer(dest, number, status, shard.term, 0, value)
 
     def _void(self, sid: str, seq: int, shard: Shard, value: bytes) -> None:
@@ -403,9 +395,9 @@ class Owner:
     def handle(self, inbound: Inbound) -> None:
         """Give a request to the program, in the order of its sender and shard."""
         sid, number = inbound.dest.sid, inbound.number
-        served = self._served.get(sid, self._none)
-        if number in served:
-            known = served[number]
+        shelf = self._served.of(sid)
+        if shelf.knows(number):
+            known = shelf.find(number)
             if known is not None:
                 self._repeat_served(inbound, known)
             return
@@ -438,10 +430,48 @@ class Owner:
                 return False
             inbound.term = shard.term
             self._busy[inbound.dest.sid, inbound.shard] = deque()
-        self._remember(inbound.dest.sid, inbound.number, None, None)
+        self._served.of(inbound.dest.sid).note(inbound.number, None)
         self.open[inbound.dest.sid, inbound.number] = inbound
         self.inbox.append(inbound)
         return True
+
+    def take(
+        self, dest: Dest, numbers: Sequence[int], verbs: Iterable[str], keys: list[Any] | None,
+        values: list[Any],
+    ) -> bool:
+        """Give a batch of messages to the program; False: not all of it is new."""
+        requests: list[Inbound] = []
+        run = Run(dest, numbers, requests)
+        if not self._served.of(dest.sid).take(run):
+            return False
+        kind, add = self.kind, requests.append
+        every = repeat(None) if keys is None else keys
+        for number, verb, key, value in zip(numbers, verbs, every, values, strict=False):
+            add(kind(dest, number, verb, key, b"", value))
+        self.inbox.append(run)
+        return True
+
+    def begun(self, inbound: Inbound) -> None:
+        """Note that a message of a batch is answered later: its caller may cancel it."""
+        if not inbound.done:
+            self.open[inbound.dest.sid, inbound.number] = inbound
+
+    def answer_all(self, run: Run, answers: list[Any]) -> None:
+        """Answer a batch of messages, all that are not `PENDING`, in one frame.
+
+        Raises:
+            ValueRefused: an answer cannot be sent; none was.
+        """
+        dest, numbers, given = run.dest, run.numbers, answers
+        if PENDING in answers:
+            numbers = [n for n, a in zip(numbers, answers, strict=True) if a is not PENDING]
+            given = [a for a in answers if a is not PENDING]
+        if given:
+            packed = pack_body(write_answers(dest.sid, numbers, given))
+            if len(packed) > self._cluster.constants.outbox.frag - 64:
+                raise ValueRefused("answers", f"{len(packed)} bytes packed are more than a frame")
+            self._cluster.say_packed(dest.route, frame.ANSWER, packed)
+        run.answers, run.requests = answers, []
 
     def apply(self, inbound: Inbound) -> Offset:
         """Log and apply the write of a request: the default verbs (`request.next()`).
@@ -450,8 +480,8 @@ class Owner:
             Refused: not a default verb, or the write was refused.
             RxferoError: this node lost the shard meanwhile (the sender retries).
         """
-        if inbound.verb not in WRITES or not inbound.seq:
-            raise MethodNotAllowed(inbound.verb)
+        if inbound.type not in WRITES or not inbound.seq:
+            raise MethodNotAllowed(inbound.type)
         if inbound.offset is not None:
             return inbound.offset
         shard = self._cluster.shards[inbound.shard]
@@ -463,16 +493,16 @@ class Owner:
             at = shard.sessions.number_of(sid, seq) or shard.log.base
             inbound.offset = Offset(shard.id, shard.log.term_at(at), at)
             return inbound.offset
-        if inbound.path == () and inbound.verb == "add":
+        if inbound.key == () and inbound.type == "add":
             record, _ = self._allocate(sid, seq, shard)
         elif verdict == "hole":
             record = self._late(
-                sid, seq, inbound.verb, inbound.path, inbound.value, shard, inbound.expect,
+                sid, seq, inbound.type, inbound.key, inbound.packed, shard, inbound.expect,
                 inbound.ttl_ms,
             )
         else:
             record = self._resolved(
-                sid, seq, inbound.verb, inbound.path, inbound.value, shard, inbound.expect,
+                sid, seq, inbound.type, inbound.key, inbound.packed, shard, inbound.expect,
                 inbound.ttl_ms,
             )
         self._log(shard, record)
@@ -486,13 +516,13 @@ class Owner:
         inbound.done = True
         sid, number = inbound.dest.sid, inbound.number
         self.open.pop((sid, number), None)
-        self._remember(sid, number, status, value)
+        self._served.of(sid).note(number, (status, value))
         if not inbound.seq:
             self.answer(inbound.dest, number, status, ZERO_TERM, 0, value)
             return
         shard = self._cluster.shards[inbound.shard]
         if shard.role != OWNER or shard.term != inbound.term:
-            self._served.get(sid, self._none).pop(number, None)
+            self._served.of(sid).forget(number)
             self.answer(inbound.dest, number, RETRY, ZERO_TERM, 0, None)
         elif inbound.offset is not None:
             at = inbound.offset.number
@@ -510,16 +540,6 @@ class Owner:
             if self._begin(follower):
                 self._busy[sid, inbound.shard].extend(line)
                 return
-
-    def _remember(self, sid: str, number: int, status: int | None, value: Any) -> None:
-        shelf = self._served.get(sid)
-        if shelf is None:
-            shelf = self._served[sid] = OrderedDict()
-            if len(self._served) > SESSIONS:
-                self._served.popitem(last=False)
-        shelf[number] = None if status is None else (status, value)
-        while len(shelf) > REMEMBERED:
-            shelf.popitem(last=False)
 
     def mark(self, shard: Shard, what: str) -> None:
         """Log that something was done that is done once a cluster."""

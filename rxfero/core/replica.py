@@ -17,16 +17,18 @@ from collections.abc import Callable
 from typing import Any
 
 from rxfero.core import frame
+from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.columns import is_column
 from rxfero.core.follower import Follower
 from rxfero.core.link import Identity, Link
 from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
-from rxfero.core.owner import Inbound, Owner
+from rxfero.core.messages import Inbound, Run
+from rxfero.core.owner import Owner
 from rxfero.core.peering import CLIENT, Address, Contact, Peering
 from rxfero.core.position import Term
-from rxfero.core.requests import COMMIT, Call, Requests
+from rxfero.core.requests import Requests
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.router import Router
 from rxfero.core.shard import FOLLOWER, OWNER
@@ -55,7 +57,7 @@ class Ready:
         self.acked: list[Call] = []
         self.partials: list[tuple[Call, bytes]] = []
         self.settled: list[Call] = []
-        self.requests: list[Inbound] = []
+        self.requests: list[Inbound | Run] = []
         self.news: list[tuple[str, Contact]] = []
         self.notices: list[tuple[str, Any]] = []
 
@@ -139,6 +141,8 @@ class Replica:
             frame.REQUEST: lambda source, body: self.router.on_request(source, body, client=True),
             frame.FORWARD: lambda source, body: self.router.on_request(source, body, client=False),
             frame.ACK: lambda source, body: self.router.on_ack(body),
+            frame.MESSAGE: self.router.on_messages,
+            frame.ANSWER: lambda source, body: self.router.on_answers(body),
             frame.REPLY: lambda source, body: self.router.on_reply(body),
             frame.PARTIAL: lambda source, body: self.router.on_partial(body),
             frame.CANCEL: lambda source, body: self.router.on_cancel(body),
@@ -453,6 +457,11 @@ class Replica:
         else:
             self.router.submit(call, now)
 
+    def send(self, calls: list[Call], now: float) -> None:
+        """Take messages without keys, a batch at a time."""
+        self.cluster.now = now
+        self.requests.send(calls, now)
+
     def apply(self, inbound: Inbound, now: float) -> Any:
         """Carry out the default verb of a request (the handler's `next()`)."""
         self.cluster.now = now
@@ -462,6 +471,11 @@ class Replica:
         """Take a handler's last answer."""
         self.cluster.now = now
         self.owner.reply(inbound, status, value)
+
+    def answer_all(self, run: Run, answers: list[Any], now: float) -> None:
+        """Take a handler's answers to a batch of messages; `PENDING` for those that follow."""
+        self.cluster.now = now
+        self.owner.answer_all(run, answers)
 
     def probe(self, link_id: int) -> None:
         """Note that an address proposed by discovery is being tried."""
@@ -670,7 +684,7 @@ class Replica:
 
     # --- draining
 
-    def take_requests(self) -> list[Inbound]:
+    def take_requests(self) -> list[Inbound | Run]:
         """Give the requests for the handler that are here already."""
         inbox, self.owner.inbox = self.owner.inbox, []
         return inbox

@@ -15,82 +15,21 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
+from rxfero.core.call import CLOSED, GAP, LOST, OK, RETRY, TIMEOUT, UNKNOWN, WRITES, Call
 from rxfero.core.position import Offset, Term
 
 if TYPE_CHECKING:
     from random import Random
 
-    from rxfero.core.path import Path
     from rxfero.core.shard import Shard
-
-# Reply statuses (REPLY, CONSISTENCY 3.4).
-OK, GAP, RETRY, UNKNOWN, NOT_REPLICATED, TOO_BIG, OVERLOADED, FAILED = range(8)
-COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED = range(8, 13)
-# Outcomes decided here, never on the wire.
-TIMEOUT, LOST, CLOSED = range(20, 23)
-
-# Levels of acknowledgement: n > 0 is replicated(n).
-COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
-
-WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 
 RETRY_S, RETRY_S_MAX, REWIND_S = 1.0, 5.0, 0.25
 WINDOW = 1 << 15  # requests on their way at once; more wait here
 RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
-
-
-class Call:
-    """One outgoing request; the face's Guarantee is one of these.
-
-    Use: `number` matches replies; (`shard`, `seq`) orders log writes (seq 0: not a log write).
-    Invariant: once `done`, status, result and offset never change again.
-    """
-
-    number = 0
-    seq = 0
-    shard = -1
-    acked = False
-    done = False
-    status = OK
-    result: bytes | None = None
-    offset: Offset | None = None
-    deadline = 0.0
-    target: str | None = None
-
-    def __init__(
-        self,
-        verb: str,
-        path: Path | tuple[Any, ...] | None,
-        value: bytes,
-        level: int = AUTO,
-        expect: Any = None,
-        ttl_ms: int = 0,
-    ) -> None:
-        self.verb, self.path, self.value, self.level = verb, path, value, level
-        self.expect, self.ttl_ms = expect, ttl_ms
-
-    public = False  # whether the program made it (the face's Guarantee did)
-
-    def settled(self) -> None:
-        """Called by the node when the outcome is known."""
-
-    def received(self) -> None:
-        """Called by the node when a server has received the request."""
-
-    def partial(self, value: bytes) -> None:
-        """Called by the node with each of several answers."""
-
-    @property
-    def size(self) -> int:
-        """An estimate in bytes of what the request holds."""
-        return len(self.value) + 64
-
-    def __repr__(self) -> str:
-        state = f"status={self.status}" if self.done else "pending"
-        return f"<{type(self).__name__} #{self.number} {self.verb} {self.path} {state}>"
 
 
 class Requests:
@@ -112,6 +51,7 @@ class Requests:
         self.number = 0
         self.pending: dict[int, Call] = {}
         self.queue: list[Call] = []
+        self.mixed = False  # whether the queue holds other than new messages without keys
         self.bytes = 0
         self.settled: list[Call] = []
         self.lost: list[tuple[int, list[int]]] = []
@@ -134,6 +74,29 @@ class Requests:
 
     # --- sending
 
+    def send(self, calls: list[Call], now: float) -> None:
+        """Number messages without keys and queue them, a batch at a time."""
+        first = self.number + 1
+        self.number += len(calls)
+        deadline = now + self.timeout_s
+        for number, call in enumerate(calls, first):
+            call.number = number
+            if not call.deadline:
+                call.deadline = deadline
+            elif call.deadline < self._soonest:
+                self._soonest = call.deadline
+        self._soonest = min(self._soonest, deadline)
+        if not self.pending:
+            self._first(now)
+        self.pending.update(zip(range(first, self.number + 1), calls, strict=True))
+        self.queue += calls
+        self.bytes += sum([len(c.value) for c in calls]) + 64 * len(calls)
+
+    def _first(self, now: float) -> None:
+        """Something is pending from now on."""
+        self._progress, self._retry_s = now, RETRY_S
+        self._looked, self._look_s, self._oldest = now, RETRY_S, 0
+
     def submit(self, call: Call, shard: int, now: float) -> None:
         """Number a request and queue it; `shard` is -1 for one without a key."""
         self.number = number = self.number + 1
@@ -145,10 +108,10 @@ class Requests:
         if call.deadline < self._soonest:
             self._soonest = call.deadline
         if not self.pending:
-            self._progress, self._retry_s = now, RETRY_S
-            self._looked, self._look_s, self._oldest = now, RETRY_S, 0
+            self._first(now)
         self.pending[number] = call
         self.queue.append(call)
+        self.mixed = True
         self.bytes += len(call.value) + 64
 
     def again(self, call: Call, level: int, now: float) -> None:
@@ -160,6 +123,7 @@ class Requests:
         call.deadline = now + self.timeout_s
         self._soonest = min(self._soonest, call.deadline)
         self.queue.append(call)
+        self.mixed = True
 
     def drain(self, now: float) -> list[Call]:
         """Take the requests to send in this turn, in order, as many as the window has room for."""
@@ -172,7 +136,7 @@ class Requests:
                 return []  # taken in large parts: each copies what remains
             self.queue = queue[max(room, 0) :]
             return queue[: max(room, 0)]
-        self.queue = []
+        self.queue, self.mixed = [], False
         return queue
 
     def heard(self, now: float) -> None:
@@ -185,6 +149,21 @@ class Requests:
         self._progress = now
 
     # --- answers
+
+    def answered(self, numbers: Sequence[int], answers: list[Any], now: float) -> list[Call]:
+        """Take a column of answers to messages; give the calls that settled."""
+        self._progress, self._retry_s = now, RETRY_S
+        calls: list[Call] = []
+        freed = 0
+        for call, answer in zip(
+            map(self.pending.pop, numbers, repeat(None)), answers, strict=True
+        ):
+            if call is not None:
+                freed += len(call.value)
+                call.content, call.done = answer, True
+                calls.append(call)
+        self.bytes -= freed + 64 * len(calls)
+        return calls
 
     def reply(
         self,
@@ -262,6 +241,7 @@ class Requests:
         """Queue requests again, in order, those not queued already."""
         if not calls:
             return
+        self.mixed = True
         queued = {c.number for c in self.queue}
         fresh = [c for c in calls if c.number not in queued]
         for call in fresh:

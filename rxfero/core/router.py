@@ -13,23 +13,16 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple, cast
 
-from rxfero.core import columns, frame
+from rxfero.core import columns, frame, messages
+from rxfero.core.call import AUTO, COMMIT, COMPARE, NOT_ALLOWED, OK, RETRY, SID_MAX, WRITES, Call
 from rxfero.core.change import Change
 from rxfero.core.cluster import COUNTER, Cluster
-from rxfero.core.owner import Dest, Inbound, Owner
+from rxfero.core.columns import read_numbers, write_numbers
+from rxfero.core.messages import Dest
+from rxfero.core.owner import Owner
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.requests import (
-    AUTO,
-    COMMIT,
-    COMPARE,
-    NOT_ALLOWED,
-    OK,
-    RETRY,
-    WRITES,
-    Call,
-    Requests,
-)
+from rxfero.core.requests import Requests
 from rxfero.core.ring import shard_of
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import check_all, pack, unpack
@@ -38,7 +31,6 @@ from rxfero.errors import ProtocolError
 PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the moment
 NIL = b"\xc0"
 _new: Callable[..., Any] = cast("Any", tuple).__new__
-SID_MAX = 128  # characters of a session's id
 ROWS = 2048  # requests in one frame
 
 
@@ -57,6 +49,8 @@ class Row(NamedTuple):
 
 class Inner(Call):
     """The first half of an `add` without a key: asks the counter's owner for the next id."""
+
+    __slots__ = ("parent",)
 
     def __init__(self, parent: Call) -> None:
         super().__init__("add", (), NIL, COMMIT)
@@ -109,8 +103,12 @@ class Router:
 
     def flush_calls(self) -> None:
         """Send the program's requests of this turn, as columns, to whom they belong."""
+        mixed = self.requests.mixed
         queue = self.requests.drain(self._cluster.now)
         if not queue:
+            return
+        if not mixed and self._cluster.client and self._cluster.servers:
+            self._spread(queue)
             return
         held: list[Call] = []
         local: list[Call] = []
@@ -134,6 +132,17 @@ class Router:
             self._acknowledged(local)
             for call in local:
                 self.carry_out(dest, 0, _row(call))
+
+    def _spread(self, calls: list[Call]) -> None:
+        """Send messages without keys, frame by frame, to the servers in turn."""
+        names = list(self._cluster.servers)
+        for first in range(0, len(calls), ROWS):
+            part = calls[first : first + ROWS]
+            self._turn += 1
+            target = names[self._turn % len(names)]
+            for call in part:
+                call.target = target
+            self._send(target, part)
 
     def _target_of(self, call: Call) -> str | None:
         cluster = self._cluster
@@ -162,6 +171,15 @@ class Router:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
         room = cluster.constants.outbox.frag // 2
+        if (
+            cluster.client
+            and len(calls) <= ROWS
+            and not any(c.seq for c in calls)
+            and sum([len(c.value) for c in calls]) + 64 * len(calls) <= room
+        ):
+            cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))
+            cluster.note("tack", len(calls))
+            return
         part: list[Call] = []
         size = 0
         for call in calls:
@@ -179,18 +197,14 @@ class Router:
     def _body(
         self, to: str, hops: int, rows: Sequence[Row | Call], sid: str | None = None
     ) -> list[Any]:
-        numbers = [r.number for r in rows]
-        count = len(numbers)
-        dense = numbers[-1] - numbers[0] == count - 1 and numbers == list(
-            range(numbers[0], numbers[0] + count)
-        )
+        count = len(rows)
         expects = [r.expect for r in rows]
         ttls = [r.ttl_ms for r in rows]
         return [
             to,
             hops,
             sid or self.requests.sid,
-            [numbers[0], count] if dense else [0, numbers],
+            write_numbers([r.number for r in rows]),
             columns.uniform([r.verb for r in rows]),
             [r.path if r.path is None or len(r.path) != 1 else r.path[0] for r in rows],
             [r.value for r in rows],
@@ -226,6 +240,39 @@ class Router:
         for target, passed in forwards.items():
             cluster.say(target, frame.FORWARD, self._body(to, hops + 1, passed, sid))
 
+    def on_messages(self, source: str, body: list[Any]) -> None:
+        """Take a client's batch of messages: to the handler as it is, or one by one."""
+        cluster = self._cluster
+        got = messages.read(body, cluster.constants.limits.records)
+        cluster.say(source, frame.ACK, [got.sid, got.spec])
+        dest = Dest(source, source, got.sid)
+        if (
+            self._handled
+            and not self.want_proxy
+            and (got.keys is None or self._owns(got.keys))
+            and self._owner.take(dest, got.numbers, got.verbs, got.keys, got.values)
+        ):
+            return
+        forwards: dict[str, list[Row]] = {}
+        keys = repeat(None) if got.keys is None else got.keys
+        for number, verb, key, value in zip(
+            got.numbers, got.verbs, keys, got.values, strict=False
+        ):
+            row = Row(number, verb, key, pack(value), 0, AUTO, None, 0)
+            target = self.carry_out(dest, 0, row)
+            if target is not None:
+                forwards.setdefault(target, []).append(row)
+        for target, passed in forwards.items():
+            cluster.say(target, frame.FORWARD, self._body(source, 1, passed, got.sid))
+
+    def _owns(self, keys: list[Any]) -> bool:
+        """Whether this node serves the shards of all keys."""
+        cluster = self._cluster
+        shards, count = cluster.shards, cluster.count
+        return self._plain and all(
+            key is None or shards[shard_of(key[0], count)].role == OWNER for key in keys
+        )
+
     def carry_out(self, dest: Dest, hops: int, row: Row) -> str | None:
         """Handle a request here, or park it, or give the server to pass it to."""
         cluster, owner = self._cluster, self._owner
@@ -233,7 +280,7 @@ class Router:
             cluster.note("proxy", row)
         path = row.path
         if path is None:
-            self._to_handler(dest, hops, row, -1)
+            self._to_handler(dest, row, -1)
             return None
         if self._plain and path:
             number = shard_of(path[0], cluster.count)
@@ -242,7 +289,7 @@ class Router:
         shard = cluster.shards[number]
         if shard.role == OWNER:
             if (self._handled and path) or row.verb not in WRITES or not row.seq:
-                self._to_handler(dest, hops, row, number)
+                self._to_handler(dest, row, number)
             else:
                 owner.write(dest, row, shard)
             return None
@@ -269,17 +316,15 @@ class Router:
             return None
         return name if name in cluster.servers or cluster.reaches(name) else None
 
-    def _to_handler(self, dest: Dest, hops: int, row: Row, number: int) -> None:
+    def _to_handler(self, dest: Dest, row: Row, number: int) -> None:
         if not self._cluster.settings.handled:
             self._owner.answer(dest, row.number, NOT_ALLOWED, ZERO_TERM, 0, pack(row.verb))
             return
-        path = row.path if row.path is None or not row.path else Path(row.path)
-        self._owner.handle(
-            Inbound(
-                dest, row.number, row.verb, path, row.value, row.seq, number, row.level,
-                row.expect, row.ttl_ms, hops,
-            )
-        )
+        path = row.path if row.path is None or row.path == () else Path(row.path)
+        inbound = self._owner.kind(dest, row.number, row.verb, path, row.value)
+        inbound.seq, inbound.shard, inbound.level = row.seq, number, row.level
+        inbound.expect, inbound.ttl_ms = row.expect, row.ttl_ms
+        self._owner.handle(inbound)
 
     def unpark(self) -> None:
         """Look again at parked requests: somebody may serve their shards now."""
@@ -320,6 +365,12 @@ class Router:
             self._deliver(body)
         elif body[0] in self._cluster.clients:
             self._cluster.say(body[0], frame.REPLY, body)
+
+    def on_answers(self, body: list[Any]) -> None:
+        """Take the answers to messages of this node."""
+        sid, numbers, answers = messages.read_answers(body)
+        if sid == self.requests.sid:
+            self.settled += self.requests.answered(numbers, answers, self._cluster.now)
 
     def _deliver(self, body: list[Any]) -> None:
         _, sid, spec, statuses, fence, offsets, values = body
@@ -375,7 +426,7 @@ class Router:
 
     # --- streams of answers
 
-    def partial(self, inbound: Inbound, value: bytes) -> None:
+    def partial(self, inbound: messages.Inbound, value: bytes) -> None:
         """Send one of several answers of a handler."""
         dest = inbound.dest
         body = [dest.to, dest.sid, inbound.number, value]
@@ -492,18 +543,3 @@ def _spread(column: Any, kind: type, count: int) -> list[Any]:
     if not columns.is_column(column, count) or {type(c) for c in column} != {kind}:
         raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
     return column
-
-
-def read_numbers(spec: Any, limit: int) -> Any:
-    """Read a column of request numbers: ``[first, count]`` or ``[0, numbers]``."""
-    try:
-        first, rest = spec
-    except (TypeError, ValueError) as error:
-        raise ProtocolError(f"request numbers that cannot be read: {spec!r}") from error
-    if type(first) is int and first > 0 and type(rest) is int and 0 < rest <= limit:
-        return range(first, first + rest)
-    if first == 0 and columns.is_column(rest) and 0 < len(cast("list[Any]", rest)) <= limit:
-        return rest
-    raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
-
-

@@ -29,6 +29,7 @@ from typing import Any, cast
 
 from rxfero.core import tree
 from rxfero.core.change import DATA, Record
+from rxfero.core.heads import container_bound
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
 from rxfero.core.tree import ABSENT, Tree
@@ -36,7 +37,6 @@ from rxfero.core.value import (
     DEPTH_MAX,
     FrozenDict,
     FrozenList,
-    container_bound,
     pack,
     unpack,
 )

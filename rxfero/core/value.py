@@ -19,11 +19,12 @@ from typing import Any, Final, NoReturn, cast
 import msgpack
 
 from rxfero.core.frozen import FrozenDict, FrozenList, thaw
+from rxfero.core.heads import HEADS, container_bound, containers
 from rxfero.errors import ProtocolError, ValueRefused
 
 __all__ = [
-    "CONTAINERS_MAX", "DEPTH_MAX", "FrozenDict", "FrozenList", "check_all", "container_bound",
-    "containers", "pack", "pack_all", "pack_body", "thaw", "unpack", "unpack_all", "unpack_body",
+    "CONTAINERS_MAX", "DEPTH_MAX", "SCALARS", "FrozenDict", "FrozenList", "check_all", "pack",
+    "pack_body", "pack_column", "pack_scalars", "thaw", "unpack", "unpack_body", "unpack_column",
 ]  # fmt: skip
 
 DEPTH_MAX: Final = 32
@@ -35,8 +36,7 @@ CONTAINERS_MAX: Final = 1 << 18
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 64) - 1
 _SCALARS = frozenset((type(None), bool, int, float, str, bytes))
 _KEYS = frozenset((str, int))
-_HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # first bytes of arrays and maps
-_HEAD_SET = frozenset(_HEADS)
+_HEAD_SET = frozenset(HEADS)
 
 
 _CONTAINERS = frozenset((dict, list, FrozenDict, FrozenList))
@@ -76,13 +76,26 @@ def pack(value: object) -> bytes:
         raise _refusal(value, str(error)) from error
 
 
-def pack_all(values: list[Any]) -> bytes:
-    """Pack a column of values as one array.
+def pack_scalars(values: list[Any]) -> bytes:
+    """Pack a column of text, bytes, numbers, booleans and Nones as one array.
 
     Raises:
-        ValueRefused: as :func:`pack`.
+        ValueRefused: one of them cannot be stored.
     """
-    return pack(values)
+    try:
+        return _pack(values)
+    except (TypeError, ValueError, OverflowError) as error:
+        _packer.reset()
+        raise _refusal(values, str(error)) from error
+
+
+def pack_column(packed: list[bytes]) -> bytes:
+    """Give packed values as one packed array."""
+    return b"\xdd" + len(packed).to_bytes(4, "big") + b"".join(packed)
+
+
+SCALARS: Final = _SCALARS
+"""The types of the values that hold no others, without the datetimes."""
 
 
 def _fits(value: Any, depth: int, left: list[int]) -> bool:
@@ -239,16 +252,30 @@ def unpack(data: bytes) -> Any:
     return value
 
 
-def unpack_all(data: bytes) -> list[Any]:
-    """Unpack a column of values at once.
+def unpack_column(data: bytes) -> list[Any]:
+    """Unpack a column of values at once, each as :func:`unpack` does it.
 
     Raises:
         ProtocolError: as :func:`unpack`, or no array.
     """
-    values = unpack(data)
-    if type(values) is not FrozenList:
+    if not data or data[0] not in _HEAD_SET:
         raise ProtocolError("a column of values that is no array")
-    return values
+    if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
+        raise ProtocolError(f"values of {_TOO_MANY}")
+    if container_bound(data) <= 1:  # the column itself: nothing in it is a container
+        try:
+            values = _unpackb(data, timestamp=3, ext_hook=_no_ext)
+        except _MALFORMED as error:
+            raise ProtocolError(f"bytes that are no values: {error}") from error
+    else:
+        strict = not (0xC4 in data or 0xC5 in data or 0xC6 in data)
+        values = _decode(data, strict=strict)
+    if not isinstance(values, list):
+        raise ProtocolError("a column of values that is no array")
+    column = cast("list[Any]", values)
+    if len(data) > DEPTH_MAX and container_bound(data) > DEPTH_MAX:
+        _check_shape(column, DEPTH_MAX + 1)
+    return column
 
 
 def check_all(values: list[bytes]) -> None:
@@ -260,7 +287,7 @@ def check_all(values: list[bytes]) -> None:
     Raises:
         ProtocolError: something is no value.
     """
-    data = b"\xdd" + len(values).to_bytes(4, "big") + b"".join(values)
+    data = pack_column(values)
     if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
         raise ProtocolError(f"values of {_TOO_MANY}")
     try:
@@ -295,9 +322,9 @@ def _no_ext(code: int, _: bytes) -> NoReturn:
     raise ValueError(f"extension type {code}")
 
 
-def _check_shape(value: Any) -> None:
+def _check_shape(value: Any, depth: int = DEPTH_MAX) -> None:
     level: list[Any] = [value]
-    for _ in range(DEPTH_MAX):
+    for _ in range(depth):
         below: list[Any] = []
         for node in level:
             items: Iterable[Any] = (
@@ -338,49 +365,3 @@ def unpack_body(data: bytes | memoryview, *, limit_items: int = 1 << 24) -> Any:
         )
     except _MALFORMED as error:
         raise ProtocolError(f"a body that cannot be read: {error}") from error
-
-
-def container_bound(data: bytes | memoryview) -> int:
-    """Give an upper bound of the containers in packed bytes, at the speed of a memory scan."""
-    raw = bytes(data)
-    return len(raw) - len(raw.translate(None, _HEADS))
-
-
-def containers(data: bytes | memoryview, limit: int) -> int:
-    """Count the containers in packed bytes; exactly where the cheap bound is above `limit`.
-
-    Stops when it has found more than `limit`.
-    """
-    bound = container_bound(data)
-    return bound if bound <= limit else _count(bytes(data), limit)
-
-
-def _count(raw: bytes, limit: int) -> int:
-    """Walk the headers of packed bytes, passing over text and bytes; stops at what is cut off."""
-    at, found, size = 0, 0, len(raw)
-    while at < size and found <= limit:
-        head = raw[at]
-        at += 1
-        if 0x80 <= head <= 0x9F or 0xDC <= head <= 0xDF:
-            found += 1
-            at += 0 if head < 0xA0 else 2 if head in (0xDC, 0xDE) else 4
-        elif 0xA0 <= head <= 0xBF:
-            at += head & 0x1F
-        elif head in _LENGTHS:
-            width, extra = _LENGTHS[head]
-            at += width + extra + int.from_bytes(raw[at : at + width], "big")
-        else:
-            at += _FIXED.get(head, 0)
-    return found
-
-
-# First bytes that a length follows: its width, and how much more; and those of a fixed width.
-# https://github.com/msgpack/msgpack/blob/master/spec.md#overview
-_LENGTHS = {
-    0xC4: (1, 0), 0xC5: (2, 0), 0xC6: (4, 0), 0xC7: (1, 1), 0xC8: (2, 1), 0xC9: (4, 1),
-    0xD9: (1, 0), 0xDA: (2, 0), 0xDB: (4, 0),
-}  # fmt: skip
-_FIXED = {
-    0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8,
-    0xD4: 2, 0xD5: 3, 0xD6: 5, 0xD7: 9, 0xD8: 17,
-}  # fmt: skip

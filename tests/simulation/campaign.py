@@ -10,8 +10,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from rxfero.core.call import OK
 from rxfero.core.path import Path
-from rxfero.core.requests import OK
 from rxfero.core.ring import shard_of
 from rxfero.core.value import pack
 from tests.simulation.world import Host, World, Write

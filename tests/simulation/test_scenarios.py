@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rxfero.core.call import AUTO, COMMIT, OK
 from rxfero.core.change import DATA, LOST, Record
 from rxfero.core.members import ALIVE
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
-from rxfero.core.requests import AUTO, COMMIT, OK
 from rxfero.core.ring import shard_of
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
 from rxfero.core.value import pack, unpack

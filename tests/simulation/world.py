@@ -20,6 +20,7 @@ from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
+from rxfero.core.call import OK, Call
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
@@ -28,7 +29,6 @@ from rxfero.core.owner import Inbound
 from rxfero.core.peering import Address
 from rxfero.core.position import Term
 from rxfero.core.replica import Replica
-from rxfero.core.requests import OK, Call
 from rxfero.core.sessions import Sessions
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.state import State

@@ -1,0 +1,80 @@
+"""The call: one outgoing request, what became of it, and the words for that on the wire.
+
+The module knows no sessions, shards or servers: :mod:`rxfero.core.requests` carries calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rxfero.core.position import Offset
+
+if TYPE_CHECKING:
+    from rxfero.core.path import Path
+
+# Reply statuses (REPLY, CONSISTENCY 3.4).
+OK, GAP, RETRY, UNKNOWN, NOT_REPLICATED, TOO_BIG, OVERLOADED, FAILED = range(8)
+COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED = range(8, 13)
+# Outcomes decided here, never on the wire.
+TIMEOUT, LOST, CLOSED = range(20, 23)
+
+# Levels of acknowledgement: n > 0 is replicated(n).
+COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
+
+WRITES = frozenset(("update", "add", "remove", "push", "patch"))
+SID_MAX = 128  # characters of a session's id
+
+
+class Call:
+    """One outgoing request; the face's Guarantee is one of these.
+
+    Use: `number` matches replies; (`shard`, `seq`) orders log writes (seq 0: not a log write).
+    Invariant: once `done`, status, result and offset never change again.
+    """
+
+    __slots__ = (
+        "acked", "content", "deadline", "done", "expect", "level", "number", "offset", "path",
+        "result", "seq", "shard", "status", "target", "ttl_ms", "value", "verb", "watchers",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        verb: str,
+        path: Path | tuple[Any, ...] | None,
+        value: bytes,
+        level: int = AUTO,
+        expect: Any = None,
+        ttl_ms: int = 0,
+    ) -> None:
+        self.verb, self.path, self.value, self.level = verb, path, value, level
+        self.expect, self.ttl_ms = expect, ttl_ms
+        self.number = self.seq = 0
+        self.shard = -1
+        self.acked = self.done = False
+        self.status = OK
+        self.result: bytes | None = None
+        self.content: Any = None  # the answer of a message, which comes decoded
+        self.offset: Offset | None = None
+        self.deadline = 0.0
+        self.target: str | None = None
+        self.watchers: tuple[Any, ...] = ()  # who is to be told of the outcome
+
+    public = False  # whether the program made it (the face's Guarantee did)
+
+    def settled(self) -> None:
+        """Called by the node when the outcome is known."""
+
+    def received(self) -> None:
+        """Called by the node when a server has received the request."""
+
+    def partial(self, value: bytes) -> None:
+        """Called by the node with each of several answers."""
+
+    @property
+    def size(self) -> int:
+        """An estimate in bytes of what the request holds."""
+        return len(self.value) + 64
+
+    def __repr__(self) -> str:
+        state = f"status={self.status}" if self.done else "pending"
+        return f"<{type(self).__name__} #{self.number} {self.verb} {self.path} {state}>"

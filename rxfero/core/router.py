@@ -358,13 +358,17 @@ class Router:
                     self._deliver(body)
 
     def on_reply(self, body: list[Any]) -> None:
-        """Take answers: for this node's own requests, or for one of its clients."""
+        """Take answers: for this node's own requests, or for a node whose requests went through."""
         if len(body) != 7 or type(body[0]) is not str:
             raise ProtocolError("a REPLY that cannot be read")
         if body[0] == self._cluster.name:
             self._deliver(body)
-        elif body[0] in self._cluster.clients:
+        elif self._passes(body[0]):
             self._cluster.say(body[0], frame.REPLY, body)
+
+    def _passes(self, to: str) -> bool:
+        # A client of this node; or a server, whose request took two hops as its shard was moving.
+        return to in self._cluster.clients or to in self._cluster.servers
 
     def on_answers(self, body: list[Any]) -> None:
         """Take the answers to messages of this node."""
@@ -436,13 +440,13 @@ class Router:
             self.on_partial(body)
 
     def on_partial(self, body: list[Any]) -> None:
-        """Take one of several answers, or hand it to the client it is for."""
+        """Take one of several answers, or hand it to the node it is for."""
         try:
             to, sid, number, value = body
         except ValueError as error:
             raise ProtocolError("a PARTIAL that cannot be read") from error
         if to != self._cluster.name:
-            if to in self._cluster.clients:
+            if self._passes(to):
                 self._cluster.say(to, frame.PARTIAL, body)
             return
         call = self.requests.pending.get(number)

@@ -87,7 +87,6 @@ LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
     ("core.replica", "__init__"): 75,
 }
 TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
-    "core.columns": "core/test_frame.py",
     **dict.fromkeys(
         """
         core.shard core.takeover core.catchup core.branches core.members core.cluster core.peering

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby, repeat
 from typing import Any, NamedTuple, cast
 
-from rxfero.core.change import Record
+from rxfero.core.change import KINDS, Record
 from rxfero.core.path import from_wire
 from rxfero.core.position import Term
 from rxfero.errors import ProtocolError
@@ -117,21 +117,26 @@ def read(body: list[Any], limit: int) -> Batch:
     if not 0 < count <= limit:
         raise ProtocolError(f"{count} records in a frame, the limit is {limit}")
     try:
-        if sum(n for _, n in terms) != count or sum(n for _, n in sids) != count:
-            raise ProtocolError(f"runs that do not add up to {count} records")
+        reigns = [(Term.read(term), n) for term, n in _runs(terms, count)]
+        if not all(type(sid) is str for sid, _ in _runs(sids, count)):
+            raise ProtocolError("a session that is no text")
         where: list[int] = [shards] * count if type(shards) is int else shards
         columns: list[list[Any]] = [numbers, seqs, keys, values, where]
         columns += [c for c in (kinds, origins, ends) if c is not None]
+        columns += [c for c, kind in ((verbs, str), (stamps, int)) if type(c) is not kind]
         for column in columns:
             if not is_column(column, count):
                 raise ProtocolError(f"a column that does not hold {count} values")
         if {type(v) for v in values} != {bytes}:
             raise ProtocolError("a value that is no byte string")
-        numeric: set[type] = {type(n) for n in chain(numbers, seqs, where, kinds or (), ends or ())}
-        if numeric - {int} or min(numbers) < 1 or min(where) < 0:
-            raise ProtocolError("a number, shard or sequence that is no whole number")
-        rows = zip(
-            spread([(Term(*term), n) for term, n in terms]),
+        if type(verbs) is not str and {type(v) for v in verbs} != {str}:
+            raise ProtocolError("a verb that is no text")
+        dense = type(stamps) is int
+        whole = [numbers, seqs, where, [stamps] if dense else stamps, kinds or [0], ends or [0]]
+        if not _whole(whole) or min(numbers) < 1 or max(whole[4]) >= len(KINDS):
+            raise ProtocolError("a number, shard, kind, sequence or stamp that can be none")
+        rows: Any = zip(
+            spread(reigns),
             numbers,
             repeat(0) if kinds is None else kinds,
             spread(sids),
@@ -139,19 +144,42 @@ def read(body: list[Any], limit: int) -> Batch:
             read_keys(keys),
             repeat(verbs) if type(verbs) is str else verbs,
             values,
-            range(stamps, stamps + count) if type(stamps) is int else stamps,
+            range(stamps, stamps + count) if dense else stamps,
             repeat(None)
             if origins is None
-            else [None if o is None else (Term(*o[0]), o[1]) for o in origins],
+            else [None if o is None else _read_origin(o) for o in origins],
             repeat(0) if ends is None else ends,
             strict=False,  # some are endless
         )
         records = list(map(_new, repeat(Record), rows))
         if len(records) != count:
             raise ProtocolError(f"columns that give {len(records)} records instead of {count}")
-        return Batch(Term(*fence), where, records)
+        return Batch(Term.read(fence), where, records)
     except (TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"columns of records that cannot be read: {error}") from error
+
+
+def _whole(columns: list[Any]) -> bool:
+    numbers: Iterable[Any] = chain.from_iterable(columns)
+    return {type(n) for n in numbers} == {int} and min(map(min, columns)) >= 0
+
+
+def _runs(pairs: Any, count: int) -> list[tuple[Any, int]]:
+    left = count
+    for _, n in pairs:
+        if type(n) is not int or n < 1:
+            raise ProtocolError(f"a run of {n!r:.80} records")
+        left -= n
+    if left:
+        raise ProtocolError(f"runs that do not add up to {count} records")
+    return pairs
+
+
+def _read_origin(origin: Any) -> tuple[Term, int]:
+    term, number = origin
+    if type(number) is not int:
+        raise ProtocolError(f"an origin that can be none: {origin!r:.80}")
+    return Term.read(term), number
 
 
 def write_numbers(numbers: Sequence[int]) -> list[Any]:

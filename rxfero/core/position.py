@@ -7,9 +7,11 @@ everything the owner of that term logged before it. Knows nothing of logs.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
-from rxfero.errors import ValueRefused
+from rxfero.errors import ProtocolError, ValueRefused
+
+HIGHEST: Final = 1 << 63  # what every term's counter stays below
 
 
 class Term(NamedTuple):
@@ -17,6 +19,19 @@ class Term(NamedTuple):
 
     n: int
     boot: int
+
+    @classmethod
+    def read(cls, pair: Any) -> Term:
+        """Read a term as it travels: ``[n, boot]``.
+
+        Raises:
+            ProtocolError: it is none, or is so high that nobody could come after it.
+        """
+        if isinstance(pair, list | tuple) and len(cast("list[Any]", pair)) == 2:
+            n, boot = cast("list[Any]", pair)
+            if type(n) is int and type(boot) is int and 0 <= n < HIGHEST and 0 <= boot < 1 << 64:
+                return cls(n, boot)
+        raise ProtocolError(f"a term that cannot be read: {pair!r:.80}")
 
     def __str__(self) -> str:
         return f"{self.n}.{self.boot}"

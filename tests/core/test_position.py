@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxfero.core.position import ZERO_TERM, Offset, Term
-from rxfero.errors import ValueRefused
+from rxfero.core.position import HIGHEST, ZERO_TERM, Offset, Term
+from rxfero.core.value import pack_body, unpack_body
+from rxfero.errors import ProtocolError, ValueRefused
 
 u64 = st.integers(0, (1 << 64) - 1)
 terms = st.builds(Term, u64, u64)
@@ -52,3 +53,21 @@ def test_terms_are_ordered_by_counter_then_process(one: Term, other: Term) -> No
 def test_offsets_of_one_shard_are_ordered_by_term_then_number(one: Offset, other: Offset) -> None:
     other = other._replace(shard=one.shard)
     assert (one < other) is ((one.term, one.number) < (other.term, other.number))
+
+
+@given(st.builds(Term, st.integers(0, HIGHEST - 1), u64))
+def test_a_term_is_read_as_it_travels(term: Term) -> None:
+    read = Term.read(unpack_body(pack_body(term)))
+    assert read == term
+    assert type(read) is Term
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [None, 7, "ab", b"ab", [], [1], [1, 2, 3], ["1", 2], [1, None], [1.0, 2], [True, 2], [-1, 2],
+     [1, -2], [HIGHEST, 0], [0, 1 << 64], {1: 2, 3: 4}],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_no_term_is_refused(pair: Any) -> None:
+    with pytest.raises(ProtocolError, match="a term that cannot be read"):
+        Term.read(pair)

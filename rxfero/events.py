@@ -176,7 +176,7 @@ class Hub:
             return subject
         if not callable(callback):
             raise ConfigurationError("callback", callback, "must be a function of the payload")
-        entry = _Callback(self, name, callback, subject.subscribe(callback))
+        entry = _Callback(self, name, callback, subject.watch(callback))
         if self._closed is None:
             self._callbacks[entry] = None
         return entry
@@ -252,18 +252,23 @@ class Hub:
             return
         subjects = self._subjects
         for payload in payloads:  # all is asked anew: an observer may have brought another
-            seen = False
             subject = subjects.get(name)
-            if subject is not None and subject.observers:
+            seen = subject is not None and bool(subject.observers)
+            if subject is not None and seen:
                 subject.on_next(payload)
-                seen = True
-            if ANY in subjects and subjects[ANY].observers:
-                subjects[ANY].on_next((name, payload))
-                seen = True
-            if self._waiters:
-                seen = self._wake(name, payload) or seen
+            if self._waiters or ANY in subjects:
+                seen = self._deliver_wider(name, payload) or seen
             if not seen and name == "error":
                 log.error("%s: %s", self.name, payload)
+
+    def _deliver_wider(self, name: str, payload: Any) -> bool:
+        """Tell those who wait for one event and those who see all; whether there were any."""
+        seen = False
+        every = self._subjects.get(ANY)
+        if every is not None and every.observers:
+            every.on_next((name, payload))
+            seen = True
+        return self._wake(name, payload) or seen
 
     def _wake(self, name: str, payload: Any) -> bool:
         woken = False

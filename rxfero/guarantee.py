@@ -70,26 +70,33 @@ class Guarantee(Call):
         RequestTimeout, Uncertain, NotReplicated, Closed: it may have happened.
     """
 
-    __slots__ = ("__weakref__", "_asked", "_partials", "_seconds", "node", "turn")
+    # What every request sets is a slot, and set here: there may be a million of them, and a dict
+    # costs more than all of these. The rest has its default in the class.
+    __slots__ = (
+        "content", "deadline", "done", "level", "node", "number", "offset", "path", "seq", "shard",
+        "target", "turn", "value", "verb",
+    )  # fmt: skip
 
     public = True
+    _asked = False
+    _seconds = 0.0
+    _partials: list[Any] | None = None
 
     def __init__(
         self, node: Node, verb: str, path: Any, value: bytes, level: int = AUTO,
         expect: Any = None, ttl_ms: int = 0,
     ) -> None:
-        # What Call's own sets is set here: there may be a million of them, and a call costs more.
         self.verb, self.path, self.value, self.level = verb, path, value, level
-        self.expect, self.ttl_ms = expect, ttl_ms
         self.node, self.turn = node, node.turns
         self.number = self.seq = 0
         self.shard = -1
-        self.acked = self.done = self._asked = False
-        self.status = status.OK
-        self.result = self.content = self.offset = self.target = None
-        self.deadline = self._seconds = 0.0
-        self.watchers = ()
-        self._partials: list[Any] | None = None
+        self.done = False
+        self.deadline = 0.0
+        self.content = self.offset = self.target = None
+        if expect is not None:
+            self.expect = expect
+        if ttl_ms:
+            self.ttl_ms = ttl_ms
 
     # --- asking
 

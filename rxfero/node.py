@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rxfero.core.call import OK, Call
@@ -23,7 +24,6 @@ from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address, Contact
 from rxfero.core.replica import Ready, Replica
 from rxfero.discovery.hosts import parse_hosts
-from rxfero.discovery.scan import candidates
 from rxfero.errors import (
     Closed,
     HandshakeRefused,
@@ -34,17 +34,17 @@ from rxfero.errors import (
 )
 from rxfero.events import Failure, Hub
 from rxfero.options import Options
+from rxfero.search import SCAN_S, search
 from rxfero.transport import Transport
 
 log = logging.getLogger("rxfero")
 
 _monotonic = time.monotonic
+TICK_S = 0.005  # how late a deadline may be noticed
 CALL_BYTES = 64  # what a request is counted for beside its value
 
 SETTLE_S = 0.2  # without a new connection, before a server founds a cluster where others may be
-SCAN_S = 2.0  # longest a first round of discovery may take
 REFUSALS = 256  # reasons remembered, so that each is told once
-RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds while nobody is connected
 
 
 class Node:
@@ -63,23 +63,23 @@ class Node:
         self.turns = 0
         self.closed = False
         self._born = False  # whether there is a replica
-        self._posted: list[Call] = []  # messages of this turn
-        self._unsent = 0  # bytes of the calls of this turn
+        self.posted: list[Call] = []  # messages of this turn
+        self.unsent = 0  # bytes of the calls of this turn
         self._flush_at = options.constants.outbox.max
         self._pending_max = int(options.constants.requests.pending)
-        self._limit = self._flush_at  # of _unsent, beyond which is something to be done or refused
         self.value_max = int(options.constants.outbox.frag) - 4096  # bytes of a value in a frame
+        self.limit = 0  # of `unsent`, beyond which is something to be done or refused
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
-        self._rng = random.Random()
+        self.rng = random.Random()
         self._handled = handled
-        self._marked = False
+        self.marked = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._told: set[int] = set()  # connections whose fault has been told
         self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._finder: asyncio.Task[None] | None = None
+        self._search: asyncio.Task[None] | None = None
         constants = options.constants
         self.transport = Transport(
             self.loop, frame_max=constants.outbox.frag, high_water=int(constants.credit.log),
@@ -102,8 +102,8 @@ class Node:
             plain = next((h for h in options.hosts if isinstance(h, str) and _bare(h)), "127.0.0.1")
             host, port = await self.transport.listen(plain, options.ports)
         wall = time.time()
-        boot = (int(wall * 1000) << 22) | self._rng.getrandbits(22)
-        name = options.id or f"{self._rng.getrandbits(48):012x}"
+        boot = (int(wall * 1000) << 22) | self.rng.getrandbits(22)
+        name = options.id or f"{self.rng.getrandbits(48):012x}"
         constants = options.constants
         digest = f"{constants.shards}/{constants.dht.vnodes}/{_named(options.hash)}"
         identity = Identity(
@@ -111,31 +111,32 @@ class Node:
             options.group, host, port, digest,
         )
         settings = Settings(
-            name, boot, bool(options.client), constants, self._rng, options.hash,
+            name, boot, bool(options.client), constants, self.rng, options.hash,
             options.partition, self._handled,
         )
         self.replica = Replica(
             settings, identity, self.now, wall, secret=options.secret,
             restores=options.restore is not None,
         )
+        self.replica.router.want_proxy = partial(self.hub.observed, "proxy")
         self._born = True
         if parse_hosts(options.hosts, options.ports):
             self.replica.settle_s = SETTLE_S
-        self._arm()
-        self._finder = self.loop.create_task(self._find())
+        self._arm(self.now)
+        self._search = self.loop.create_task(search(self))
         try:
-            await self._finder_first()
+            await self._found()
         except BaseException:
             await self.stop()
             raise
 
-    async def _finder_first(self) -> None:
+    async def _found(self) -> None:
         if self.options.client:
-            await self._until(lambda: self._of_use or self.replica.discovered, None)
+            await self.holds(lambda: self._of_use or self.replica.discovered, None)
             if self.replica.cluster.servers or self.replica.probing:
-                await self._until(lambda: self._of_use, SCAN_S)
+                await self.holds(lambda: self._of_use, SCAN_S)
         else:
-            await self._until(lambda: self._of_use, None)
+            await self.holds(lambda: self._of_use, None)
 
     @property
     def _of_use(self) -> bool:
@@ -152,20 +153,20 @@ class Node:
         if self._born and not self.options.client:
             self.replica.leave(self.now)
             self.mark()
-            await self._until(lambda: self.replica.left, None)
+            await self.holds(lambda: self.replica.left, None)
         self.closed = True
-        if self._finder is not None:
-            self._finder.cancel()
-            await asyncio.gather(self._finder, return_exceptions=True)
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
         if self._born:
             self.replica.goodbye(self.now)
             self._carry_out(self.replica.ready(self.now))
         await self.transport.aclose()
         if self._timer is not None:
             self._timer.cancel()
-        self._limit = -1
+        self.limit = -1
         if self._born:
-            if self._posted:
+            if self.posted:
                 self._hand_over()
             for call in self.replica.requests.close():
                 self._settle(call)
@@ -187,52 +188,56 @@ class Node:
             Closed: the node has been stopped.
             Overloaded: too much is waiting already.
         """
-        unsent = self._unsent + len(call.value) + CALL_BYTES
-        over = unsent > self._limit
+        unsent = self.unsent + len(call.value) + CALL_BYTES
+        over = unsent > self.limit
         if over:
             self._check()
-        if self._posted:
+        if self.posted:
             self._hand_over()
         self.replica.submit(call, _monotonic())
-        self._unsent = unsent
+        self.unsent = unsent
         if over:
             self._flush()
-        elif not self._marked:
+        elif not self.marked:
             self.mark()
 
     def post(self, call: Call) -> None:
-        """As :meth:`submit`, for a message without a key: numbered with the others of its turn."""
-        unsent = self._unsent + len(call.value) + CALL_BYTES
-        over = unsent > self._limit
+        """As :meth:`submit`, for a message without a key: numbered with the others of its turn.
+
+        `Peers.send` does the same in place where nothing is to be done but to keep it.
+        """
+        unsent = self.unsent + len(call.value) + CALL_BYTES
+        over = unsent > self.limit
         if over:
             self._check()
-        self._posted.append(call)
-        self._unsent = unsent
+        self.posted.append(call)
+        self.unsent = unsent
         if over:
             self._flush()
-        elif not self._marked:
+        elif not self.marked:
             self.mark()
 
     def _check(self) -> None:
         if self.closed:
             raise Closed(self.service)
-        held = self.replica.requests.bytes + sum([len(c.value) + CALL_BYTES for c in self._posted])
+        held = self.replica.requests.bytes + sum([len(c.value) + CALL_BYTES for c in self.posted])
         if held > self._pending_max:
             raise Overloaded(held, self._pending_max)
 
     def _hand_over(self) -> None:
-        posted, self._posted = self._posted, []
+        posted, self.posted = self.posted, []
         self.replica.send(posted, _monotonic())
 
     def _room(self) -> None:
         """Begin to count anew what was asked for."""
-        self._unsent = 0
-        self._limit = min(self._flush_at, self._pending_max - self.replica.requests.bytes)
+        self.unsent = 0
+        room = self._pending_max - self.replica.requests.bytes
+        self.limit = min(self._flush_at, self.value_max, room)
 
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
         self.turns += 1
-        if self._posted:
+        if self.posted:
             self._hand_over()
         cluster = self.replica.cluster
         self.replica.router.flush_calls()
@@ -243,7 +248,7 @@ class Node:
 
     def cancel(self, call: Call) -> None:
         """Tell whoever handles a request that nobody waits for it any more."""
-        if self._posted:
+        if self.posted:
             self._hand_over()
         self.replica.router.cancel(call)
         self.mark()
@@ -257,8 +262,8 @@ class Node:
 
     def mark(self) -> None:
         """Ask for a turn."""
-        if not self._marked:
-            self._marked = True
+        if not self.marked:
+            self.marked = True
             self.loop.call_soon(self._turn)
 
     async def until(
@@ -272,11 +277,12 @@ class Node:
         """
         if self.closed:
             raise Closed(self.service)
-        if not await self._until(predicate, timeout_s):
+        if not await self.holds(predicate, timeout_s):
             servers = len(self.replica.cluster.servers)
             raise RequestTimeout(what, timeout_s or 0.0, servers if self.options.client else None)
 
-    async def _until(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+    async def holds(self, predicate: Callable[[], bool], timeout_s: float | None) -> bool:
+        """As :meth:`until`, but tells whether it held in time."""
         if predicate():
             return True
         future: asyncio.Future[None] = self.loop.create_future()
@@ -304,8 +310,7 @@ class Node:
     def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
         if not self._born:
             return
-        self._flags()
-        replica, now = self.replica, self.now
+        replica, now = self.replica, _monotonic()
         link = replica.links.get(link_id)
         was = None if link is None else link.state
         try:
@@ -316,7 +321,10 @@ class Node:
             raise
         if link is not None and was != "open" and link.state == "open":
             self.transport.opened(link_id)
-        self.mark()
+        if self.marked or len(self.transport.wires) > 1:
+            self.mark()
+        else:
+            self._turn()  # nobody else's bytes can be waiting to share it
 
     def _on_broken(self, link_id: int, error: ProtocolError) -> None:
         if not self._born:
@@ -347,18 +355,17 @@ class Node:
     # --- the turn
 
     def _turn(self) -> None:
-        self._marked = False
+        self.marked = False
         if self.closed:
             return
         self.turns += 1
-        now = self.now
+        now = _monotonic()
         replica = self.replica
-        if now >= replica.deadline:
+        if now >= self._due and now >= replica.deadline:
             replica.wake(now)
-        self._flags()
         if replica.owner.inbox and self._handler is not None:
             self._handler(replica.take_requests())  # so that a reply leaves with the receipt
-        if self._posted:
+        if self.posted:
             self._hand_over()
         asked = replica.requests.number
         ready = replica.ready(now)
@@ -372,21 +379,22 @@ class Node:
             for predicate, future in list(self._conditions):
                 if not future.done() and predicate():
                     future.set_result(None)
-        self._arm()
+        self._arm(now)
 
-    def _flags(self) -> None:
-        router, hub = self.replica.router, self.hub
-        router.want_proxy = hub.observed("proxy")
+    def _arm(self, now: float) -> None:
+        """Keep one timer, at or before the replica's deadline; early wakes do no harm.
 
-    def _arm(self) -> None:
-        """Keep one timer, at or before the replica's deadline; early wakes do no harm."""
-        deadline = self.replica.deadline
+        To find the deadline costs as much as a small turn, so while turns follow each other it is
+        looked for when a timer fires, every `TICK_S`.
+        """
         if self._timer is not None:
-            if self._due <= deadline:
+            if self._due <= now + TICK_S:
                 return
             self._timer.cancel()
-        self._due = deadline
-        self._timer = self.loop.call_later(max(0.0, deadline - self.now), self._on_time)
+            self._due = now + TICK_S
+        else:
+            self._due = self.replica.deadline
+        self._timer = self.loop.call_later(max(0.0, self._due - now), self._on_time)
 
     def _on_time(self) -> None:
         self._timer = None
@@ -495,43 +503,6 @@ class Node:
     ) -> None:
         """Tell of an error that has no caller to raise to."""
         self.hub.emit("error", Failure(error, event, context, peer, change))
-
-    # --- looking for others
-
-    async def _find(self) -> None:
-        """Probe every address of the options; again while nobody is connected."""
-        wait = RESCAN_S
-        while True:
-            replica = self.replica
-            connected = bool(replica.cluster.servers)
-            if not connected or not self.options.client:
-                await self._scan()
-            replica.discovered = True
-            self.mark()
-            if connected:
-                wait = min(RESCAN_S_MAX, wait * 2)
-            elif self.options.client:
-                wait = RESCAN_S
-            else:
-                wait = min(2.0, wait * 2)
-            await asyncio.sleep(wait)
-
-    async def _scan(self) -> None:
-        replica = self.replica
-        me = (replica.identity.host, replica.identity.port)
-        places = parse_hosts(self.options.hosts, self.options.ports)
-        known = {c.address for c in replica.peering.servers.values()}
-        linked: list[int] = []
-        for host, port in candidates(places, me, self._rng):
-            if (host, port) in known:
-                continue
-            link_id = self.transport.dial(
-                host, port, self.options.constants.connections.timeout / 1000
-            )
-            replica.probe(link_id)
-            linked.append(link_id)
-        if linked:
-            await self._until(lambda: not replica.probing, SCAN_S)
 
     def __repr__(self) -> str:
         replica = getattr(self, "replica", None)

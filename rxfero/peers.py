@@ -23,11 +23,13 @@ from rxfero.core.peering import (
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
 from rxfero.guarantee import Guarantee, level_of
+from rxfero.node import CALL_BYTES
 
 if TYPE_CHECKING:
     from rxfero.node import Node
 
 VERB_MAX = 255  # characters
+VERBS = 1024  # verbs remembered
 _FIELDS = frozenset(("type", "key", "value"))
 
 
@@ -182,6 +184,7 @@ class Peers:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._views: dict[Contact, Peer] = {}
+        self._verbs: set[str] = set()  # of messages sent before, so known to be good
         self.name = node.service
         self.lists = Lists(self)
         self.me: Peer | Literal[False] = False
@@ -210,8 +213,8 @@ class Peers:
             raise ConfigurationError("host", host, "must be a host's name or address")
         if type(port) is not int or not 0 < port < 65_536:
             raise ConfigurationError("port", port, "must be in 1..65535")
-        contact = self._node.replica.peering.create(Address(host, port), self._node.now)
-        contact.next_at = self._node.now
+        peering, now = self._node.replica.peering, self._node.now
+        contact = peering.create(Address(host, port), now, soon=True)
         self._node.mark()
         return self.of(contact)
 
@@ -237,15 +240,25 @@ class Peers:
             ValueRefused: the message cannot be sent.
             Overloaded, Closed.
         """
-        if message.__class__ is dict and len(message) == 2 and "value" in message:
-            verb = message.get("type")
-            if verb.__class__ is str and verb not in WRITES and 0 < len(verb) <= VERB_MAX:
-                packed, node = pack(message["value"]), self._node
-                if len(packed) <= node.value_max:
+        if message.__class__ is dict and len(message) == 2:
+            try:
+                verb, value = message["type"], message["value"]
+                known = verb in self._verbs
+            except (KeyError, TypeError):
+                verb, value, known = "", None, False
+            if known:
+                packed, node = pack(value), self._node
+                unsent = node.unsent + len(packed) + CALL_BYTES
+                if unsent <= node.limit and node.marked:
                     guarantee = Guarantee(node, verb, None, packed)
-                    node.post(guarantee)
+                    node.posted.append(guarantee)
+                    node.unsent = unsent
                     return guarantee
-        return send(self._node, message)
+        guarantee = send(self._node, message)
+        verb = guarantee.verb
+        if type(verb) is str and verb not in WRITES and len(self._verbs) < VERBS:
+            self._verbs.add(verb)
+        return guarantee
 
     def owner(self, key: Any) -> Peer | None:
         """Give the server that owns a key (or a change's key); None while there is none."""
@@ -303,7 +316,10 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     check_size(node, packed)
     guarantee = Guarantee(node, verb, path, packed, level_of(node.options.ack))
     guarantee.target = target
-    node.submit(guarantee)
+    if path is None and target is None and verb not in WRITES:
+        node.post(guarantee)
+    else:
+        node.submit(guarantee)
     return guarantee
 
 

@@ -15,8 +15,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable,
 from typing import Any, TypeVar, cast
 
 from rxfero.cache import Cache
+from rxfero.core.call import COMMIT
 from rxfero.core.cluster import COUNTER
-from rxfero.errors import ConfigurationError
+from rxfero.core.owner import BY
+from rxfero.core.value import pack
+from rxfero.errors import ConfigurationError, Refused
 from rxfero.events import Hub
 from rxfero.guarantee import Guarantee
 from rxfero.handler import Handling, takes_cache
@@ -25,7 +28,7 @@ from rxfero.options import Options, read_options
 
 T = TypeVar("T")
 
-RESTORED = "restored"
+RESTORING, RESTORED = "restoring", "restored"
 GC_THRESHOLDS = (50_000, 20, 100)
 
 
@@ -87,15 +90,20 @@ class Service:
 
 
 async def _restore(node: Node, cache: Cache, restore: Callable[..., Any]) -> None:
-    """Run a restore once a cluster: whoever owns the counter's shard, unless its log says done."""
+    """Run a restore once a cluster: by whoever owns the counter's shard, unless its log says done.
+
+    The log is marked before and after: a server that comes while it runs becomes the owner of the
+    shard perhaps, and must not begin again unless the one that began is gone.
+    """
     cluster = node.replica.cluster
     shard = cluster.shards[cluster.shard_of(COUNTER)]
 
-    def decided() -> bool:
-        return RESTORED in shard.marks or shard.owner is not None
-
-    await node.until(decided, "restore", 30.0)
+    await node.until(lambda: RESTORED in shard.marks or shard.owner is not None, "restore", 30.0)
     if RESTORED in shard.marks or shard.owner != node.replica.identity.name:
+        return
+    try:
+        await _mark(node, f"{RESTORING}{BY}{node.replica.identity.boot}")
+    except Refused:
         return
     found: Any = restore()
     if inspect.isawaitable(found):
@@ -103,10 +111,14 @@ async def _restore(node: Node, cache: Cache, restore: Callable[..., Any]) -> Non
     writes = _writes(cache, found)
     for write in writes:
         await write
-    node.replica.owner.mark(shard, RESTORED)
-    node.mark()
+    await _mark(node, RESTORED)
 
 
+async def _mark(node: Node, what: str) -> None:
+    """Write into the counter's log, wherever its owner is, that something is done once."""
+    mark = Guarantee(node, "push", (), pack(what), COMMIT)
+    node.submit(mark)
+    await mark
 
 
 class Fero:

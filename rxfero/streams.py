@@ -57,6 +57,22 @@ class Stream(Observable[T], Generic[T]):
             return result
 
 
+class _Watcher:
+    """A plain callback among the observers of a subject: it is called, and nothing else."""
+
+    __slots__ = ("on_next",)
+
+    def __init__(self, callback: Callable[[Any], Any]) -> None:
+        self.on_next = callback
+
+    def on_completed(self) -> None:
+        """Nobody asked for this."""
+
+
+def _ignore(value: object) -> None:
+    """Take the place of a callback that has been taken off during an emission."""
+
+
 class Subject(Stream[Any]):
     """A subject without a lock: a tuple of observers, replaced when one comes or goes.
 
@@ -72,7 +88,7 @@ class Subject(Stream[Any]):
         clock: Callable[[], SchedulerBase | None] = lambda: None,
     ) -> None:
         super().__init__(clock)
-        self.observers: tuple[ObserverBase[Any], ...] = ()
+        self.observers: tuple[Any, ...] = ()
         self._failed = failed
         self.ended = False
 
@@ -87,6 +103,18 @@ class Subject(Stream[Any]):
 
         def remove() -> None:
             self.observers = tuple(o for o in self.observers if o is not observer)
+
+        return Disposable(remove)
+
+    def watch(self, callback: Callable[[Any], Any]) -> DisposableBase:
+        """Subscribe a function of the value, at no more cost than its call."""
+        watcher = _Watcher(callback)
+        if not self.ended:
+            self.observers = (*self.observers, watcher)
+
+        def remove() -> None:
+            watcher.on_next = _ignore
+            self.observers = tuple(o for o in self.observers if o is not watcher)
 
         return Disposable(remove)
 

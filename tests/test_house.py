@@ -33,7 +33,7 @@ core.shard core.takeover core.catchup core.branches core.members core.peering co
 core.cluster core.succession core.follower core.owner core.router core.replica
 discovery.hosts discovery.scan options transport streams events
 operators.* operators
-node since guarantee handler peers partitions cache service
+search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "core", "discovery", "examples")
@@ -63,7 +63,7 @@ REACHES: dict[str, set[str]] = {  # waivers: into machines, for a constant or a 
     "handler": {"core.call", "core.messages", "core.owner"},
     "peers": {"core.peering", "core.call"},
     "cache": {"core.call", "core.ring", "core.shard"},
-    "service": {"core.cluster"},
+    "service": {"core.call", "core.cluster", "core.owner"},
 }
 
 FORBIDDEN_IN_CORE = frozenset(

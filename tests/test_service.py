@@ -12,7 +12,16 @@ import pytest
 import rxfero
 from rxfero import fero, run
 from rxfero.errors import AddressInUse, Closed, ConfigurationError, ValueRefused
-from tests.integration.cluster import Cluster, collect, free_ports, key_of, same, stable, until
+from tests.integration.cluster import (
+    WAIT_S,
+    Cluster,
+    collect,
+    free_ports,
+    key_of,
+    same,
+    stable,
+    until,
+)
 
 
 async def test_awaited_and_as_a_context() -> None:
@@ -117,6 +126,31 @@ async def test_two_cold_starts_restore_once() -> None:
         await stable(two, three)
         await same(two, three)
         assert source.calls == 1, "a cluster that lives is not restored again"
+
+
+async def test_a_server_that_takes_over_meanwhile_does_not_restore_again() -> None:
+    """The counter's shard moves to the second server while the first still restores."""
+    async with Cluster() as cluster:
+        going, begun = asyncio.Event(), asyncio.Event()
+        calls = 0
+
+        async def source() -> Any:
+            nonlocal calls
+            calls += 1
+            begun.set()
+            await going.wait()
+            return {f"k{n}": n for n in range(20)}
+
+        names = iter("cab")  # the counter belongs to "c", then to "a", then to "b"
+        first = asyncio.ensure_future(cluster.server(restore=source, id=next(names)))
+        await asyncio.wait_for(begun.wait(), WAIT_S)
+        others = [await cluster.server(restore=source, id=name) for name in names]
+        going.set()
+        servers = [await first, *others]
+        await stable(*servers)
+        await same(*servers)
+        assert servers[0].ring.owner("") != "c", "the test is about a shard that moves"
+        assert (calls, len(servers[0])) == (1, 20)
 
 
 async def test_a_restore_that_gives_nothing_is_done_too() -> None:

@@ -32,10 +32,21 @@ class Call:
     Invariant: once `done`, status, result and offset never change again.
     """
 
-    __slots__ = (
-        "acked", "content", "deadline", "done", "expect", "level", "number", "offset", "path",
-        "result", "seq", "shard", "status", "target", "ttl_ms", "value", "verb", "watchers",
-    )  # fmt: skip
+    number = 0
+    seq = 0
+    shard = -1
+    level = AUTO
+    expect: Any = None
+    ttl_ms = 0
+    acked = False
+    done = False
+    status = OK
+    result: bytes | None = None
+    content: Any = None  # the answer of a message, which comes decoded
+    offset: Offset | None = None
+    deadline = 0.0
+    target: str | None = None
+    watchers: tuple[Any, ...] = ()  # who is to be told of the outcome
 
     def __init__(
         self,
@@ -48,16 +59,6 @@ class Call:
     ) -> None:
         self.verb, self.path, self.value, self.level = verb, path, value, level
         self.expect, self.ttl_ms = expect, ttl_ms
-        self.number = self.seq = 0
-        self.shard = -1
-        self.acked = self.done = False
-        self.status = OK
-        self.result: bytes | None = None
-        self.content: Any = None  # the answer of a message, which comes decoded
-        self.offset: Offset | None = None
-        self.deadline = 0.0
-        self.target: str | None = None
-        self.watchers: tuple[Any, ...] = ()  # who is to be told of the outcome
 
     public = False  # whether the program made it (the face's Guarantee did)
 

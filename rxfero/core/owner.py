@@ -45,17 +45,20 @@ from rxfero.core.messages import PENDING, Dest, Inbound, Run, Shelves, write_ans
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.shard import OWNER, Shard, Wait
 from rxfero.core.tree import ABSENT
-from rxfero.core.value import pack, pack_body
+from rxfero.core.value import pack, pack_body, unpack
 from rxfero.errors import (
     CompareFailed,
     KeyMissing,
     MethodNotAllowed,
+    Refused,
     RxferoError,
     ValueRefused,
     WrongType,
 )
 
 NIL = b"\xc0"
+MARK_MAX = 64  # characters of a mark
+BY = " "  # in a mark: what has begun, and the boot of who does it, of whom one is enough
 TOLD_BYTES = 200  # of a value in the words of a refusal
 
 PLAIN = frozenset(("update", "add"))
@@ -163,8 +166,8 @@ class Owner:
             )
         else:
             try:
-                if path == () and verb == "add":
-                    record, reply = self._allocate(sid, seq, shard)
+                if path == ():
+                    record, reply = self._special(sid, seq, verb, value, shard)
                 elif late:
                     record = self._late(sid, seq, verb, path, value, shard, expect, ttl_ms)
                 else:
@@ -241,6 +244,27 @@ class Owner:
             shard.term, shard.log.end + 1, DATA, sid, seq, path, verb, value,
             cluster.clock.tick(wall), None, wall + ttl_ms if ttl_ms else 0,
         )
+
+    def _special(
+        self, sid: str, seq: int, verb: str, value: bytes, shard: Shard
+    ) -> tuple[Record, bytes]:
+        """Give the record of a write to no key: the next id, or a mark of what is done once."""
+        if verb == "add":
+            return self._allocate(sid, seq, shard)
+        what: Any = unpack(value)
+        if verb != "push" or type(what) is not str or len(what) > MARK_MAX:
+            raise WrongType(f"{verb} without a key")
+        begun, _, boot = what.partition(BY)
+        if boot and any(self._lives(m[len(begun) + 1 :]) for m in shard.marks
+                        if m != what and m.startswith(begun + BY)):
+            raise Refused(f"{begun} is under way already")
+        stamp = self._cluster.clock.tick(self._cluster.wall_ms)
+        return Record(
+            shard.term, shard.log.end + 1, COUNT, sid, seq, (), "mark", value, stamp, None, 0
+        ), value
+
+    def _lives(self, boot: str) -> bool:
+        return any(str(m.boot) == boot for m in self._cluster.members.table.values())
 
     def _allocate(self, sid: str, seq: int, shard: Shard) -> tuple[Record, bytes]:
         value = pack(shard.count + 1)
@@ -540,16 +564,6 @@ class Owner:
             if self._begin(follower):
                 self._busy[sid, inbound.shard].extend(line)
                 return
-
-    def mark(self, shard: Shard, what: str) -> None:
-        """Log that something was done that is done once a cluster."""
-        stamp = self._cluster.clock.tick(self._cluster.wall_ms)
-        self._log(
-            shard,
-            Record(
-                shard.term, shard.log.end + 1, COUNT, "", 0, (), "mark", pack(what), stamp, None, 0
-            ),
-        )
 
     # --- time to live
 

@@ -71,6 +71,7 @@ class Peering:
         self.clients: dict[str, Contact] = {}
         self.names: dict[str, Contact] = {}
         self.links: dict[int, Contact] = {}
+        self.changed = True  # whether the next dial may be due earlier than it was
         self.news: list[tuple[str, Contact]] = []
 
     @property
@@ -86,14 +87,18 @@ class Peering:
             c.status in (CONNECTED, CONNECTING, THROTTLED) for c in self.servers.values()
         )
 
-    def create(self, address: Address, now: float, *, jitter: bool = False) -> Contact:
-        """Know a server by its address; it is dialed when due."""
+    def create(
+        self, address: Address, now: float, *, jitter: bool = False, soon: bool = False
+    ) -> Contact:
+        """Know a server by its address; it is dialed when due, with `soon` at once."""
         contact = self.servers.get(address)
         if contact is None:
             contact = self.servers[address] = Contact(address, now)
             if jitter:
                 contact.next_at += self._rng.random() * self._constants.connections.jitter / 1000
             self._status(contact, DISCONNECTED)
+        if soon:
+            contact.next_at, self.changed = now, True
         return contact
 
     def due(self, now: float) -> list[Contact]:
@@ -194,7 +199,7 @@ class Peering:
             self._status(contact, REMOVED)
 
     def _status(self, contact: Contact, status: str) -> None:
-        contact.status = status
+        contact.status, self.changed = status, True
         self.news.append((status, contact))
 
     def __repr__(self) -> str:

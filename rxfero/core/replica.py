@@ -117,6 +117,8 @@ class Replica:
         self._compared: dict[str, float] = {}
         self._said: tuple[float, list[Any]] = (-1.0, [])
         self._checksum = -1
+        self._dial_at = now
+        self._in_sync: set[str] = set()
         self._table = (-1, -1)
         self._leaving: float | None = None
         self._closes: list[tuple[int, str]] = []
@@ -714,17 +716,23 @@ class Replica:
             self.router.expired([call])
         self.requests.settled.clear()
         ready.frames, cluster.frames = cluster.frames, []
-        ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
+        if self.peering.changed or now >= self._dial_at:
+            self.peering.changed = False
+            ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
+            due = self.peering.deadline
+            self._dial_at = float("inf") if due is None else due
         ready.closes, self._closes = self._closes, []
         ready.changes, cluster.changes = cluster.changes, []
         ready.acked, self.router.acked = self.router.acked, []
         ready.partials, self.router.partials = self.router.partials, []
         ready.settled, self.router.settled = self.router.settled, []
         ready.requests, self.owner.inbox = self.owner.inbox, []
-        for name in self.follower.synced:
-            link = cluster.servers.get(name)
-            if link is not None:
-                self.peering.connected(link)
+        if self.follower.synced != self._in_sync:
+            self._in_sync = set(self.follower.synced)
+            for name in self._in_sync:
+                link = cluster.servers.get(name)
+                if link is not None:
+                    self.peering.connected(link)
         ready.news, self.peering.news = self.peering.news, []
         ready.notices, cluster.notices = cluster.notices, []
         return ready

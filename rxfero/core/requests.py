@@ -153,16 +153,14 @@ class Requests:
     def answered(self, numbers: Sequence[int], answers: list[Any], now: float) -> list[Call]:
         """Take a column of answers to messages; give the calls that settled."""
         self._progress, self._retry_s = now, RETRY_S
-        calls: list[Call] = []
-        freed = 0
-        for call, answer in zip(
-            map(self.pending.pop, numbers, repeat(None)), answers, strict=True
-        ):
-            if call is not None:
-                freed += len(call.value)
-                call.content, call.done = answer, True
-                calls.append(call)
-        self.bytes -= freed + 64 * len(calls)
+        calls: list[Any] = list(map(self.pending.pop, numbers, repeat(None)))
+        if None in calls:
+            there = [i for i, call in enumerate(calls) if call is not None]
+            calls, answers = [calls[i] for i in there], [answers[i] for i in there]
+        for call, answer in zip(calls, answers, strict=True):
+            call.content = answer
+            call.done = True
+        self.bytes -= sum([len(c.value) for c in calls]) + 64 * len(calls)
         return calls
 
     def reply(

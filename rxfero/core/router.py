@@ -50,8 +50,6 @@ class Row(NamedTuple):
 class Inner(Call):
     """The first half of an `add` without a key: asks the counter's owner for the next id."""
 
-    __slots__ = ("parent",)
-
     def __init__(self, parent: Call) -> None:
         super().__init__("add", (), NIL, COMMIT)
         self.parent = parent
@@ -71,7 +69,8 @@ class Router:
         self.acked: list[Call] = []
         self.partials: list[tuple[Call, bytes]] = []
         self.want_acks = False
-        self.want_proxy = False
+        self.want_proxy: Callable[[], bool] = bool  # asked once a frame
+        self._proxied = False
 
     # --- own requests
 
@@ -130,6 +129,7 @@ class Router:
             cluster.clock.tick(cluster.wall_ms)
             dest = Dest("", cluster.name, self.requests.sid)
             self._acknowledged(local)
+            self._proxied = self.want_proxy()
             for call in local:
                 self.carry_out(dest, 0, _row(call))
 
@@ -231,6 +231,7 @@ class Router:
             check_all([row.value for row in rows])
             cluster.say(source, frame.ACK, [sid, numbers])
         dest = Dest(source, to, sid)
+        self._proxied = self.want_proxy()
         forwards: dict[str, list[Row]] = {}
         cluster.clock.tick(cluster.wall_ms)
         for row in rows:
@@ -244,11 +245,12 @@ class Router:
         """Take a client's batch of messages: to the handler as it is, or one by one."""
         cluster = self._cluster
         got = messages.read(body, cluster.constants.limits.records)
+        self._proxied = self.want_proxy()
         cluster.say(source, frame.ACK, [got.sid, got.spec])
         dest = Dest(source, source, got.sid)
         if (
             self._handled
-            and not self.want_proxy
+            and not self._proxied
             and (got.keys is None or self._owns(got.keys))
             and self._owner.take(dest, got.numbers, got.verbs, got.keys, got.values)
         ):
@@ -276,7 +278,7 @@ class Router:
     def carry_out(self, dest: Dest, hops: int, row: Row) -> str | None:
         """Handle a request here, or park it, or give the server to pass it to."""
         cluster, owner = self._cluster, self._owner
-        if self.want_proxy:
+        if self._proxied:
             cluster.note("proxy", row)
         path = row.path
         if path is None:

@@ -716,7 +716,8 @@ class Replica:
             self.router.expired([call])
         self.requests.settled.clear()
         ready.frames, cluster.frames = cluster.frames, []
-        if self.peering.changed or now >= self._dial_at:
+        changed = self.peering.changed
+        if changed or now >= self._dial_at:
             self.peering.changed = False
             ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
             due = self.peering.deadline
@@ -727,7 +728,7 @@ class Replica:
         ready.partials, self.router.partials = self.router.partials, []
         ready.settled, self.router.settled = self.router.settled, []
         ready.requests, self.owner.inbox = self.owner.inbox, []
-        if self.follower.synced != self._in_sync:
+        if changed or self.follower.synced != self._in_sync:
             self._in_sync = set(self.follower.synced)
             for name in self._in_sync:
                 link = cluster.servers.get(name)

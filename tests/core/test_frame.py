@@ -328,7 +328,9 @@ def test_who_may_send_what():
     to_client = frame.ADMITTED[frame.SERVER, frame.CLIENT]
     from_client = frame.ADMITTED[frame.CLIENT, frame.SERVER]
 
-    assert {frame.REQUEST, frame.NACK, frame.HEADS, frame.CANCEL, frame.MONITOR} == from_client
+    assert from_client == {
+        frame.REQUEST, frame.MESSAGE, frame.NACK, frame.HEADS, frame.CANCEL, frame.MONITOR,
+    }  # fmt: skip
     assert frame.FEED in to_client
     assert frame.FEED not in servers
     assert frame.REQUEST not in servers

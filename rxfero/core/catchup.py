@@ -15,13 +15,15 @@ that the follower can stash its own suffix and go on from the same state (R6).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from rxfero.core import columns
 from rxfero.core.change import Record
+from rxfero.core.columns import whole_numbers
 from rxfero.core.log import Log, common
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.shard import Shard
+from rxfero.core.shard import Shard, read_fold
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
 
@@ -77,12 +79,24 @@ def read_history(row: Any, shards: int) -> tuple[int, list[tuple[Term, int]], in
     """Check and read one row of :func:`history`."""
     try:
         number, hist, end, base = row
-        pairs = [(Term(n, boot), start) for n, boot, start in hist]
+        pairs = _read_hist(hist)
     except (TypeError, ValueError) as error:
-        raise ProtocolError(f"a log history that cannot be read: {row!r}") from error
-    if not (type(number) is int and 0 <= number < shards and type(end) is int and end >= 0):
-        raise ProtocolError(f"a log history of no shard: {row!r}")
+        raise ProtocolError(f"a log history that cannot be read: {row!r:.200}") from error
+    if not whole_numbers([(number, end, base)]) or number >= shards or base > end:
+        raise ProtocolError(f"a log history of no shard: {row!r:.200}")
+    if pairs and pairs[-1][1] > end:
+        raise ProtocolError(f"a log history beyond its end: {row!r:.200}")
     return number, pairs, end, base
+
+
+def _read_hist(hist: Any) -> list[tuple[Term, int]]:
+    pairs = [(Term.read((n, boot)), start) for n, boot, start in hist]
+    if pairs and not whole_numbers([[start for _, start in pairs]]):
+        raise ProtocolError("a log history whose terms begin nowhere")
+    for (term, start), (later, following) in pairwise(pairs):
+        if not (term < later and start < following):
+            raise ProtocolError(f"a log history in which {later} follows {term}")
+    return pairs
 
 
 def locate(cursor: Cursor, shard: Shard, hist: list[tuple[Term, int]], end: int) -> None:
@@ -154,22 +168,41 @@ def snapshot(shard: Shard, fence: Term, point: int) -> list[list[Any]]:
 
 
 class Image:
-    """A snapshot that has arrived whole."""
+    """A snapshot that has arrived whole.
 
-    __slots__ = ("base", "base_term", "dump", "end", "hist", "records")
+    Raises:
+        ProtocolError: it cannot be read, or its log, history and end do not fit together.
+    """
+
+    __slots__ = ("base", "base_term", "end", "fold", "hist", "records")
 
     def __init__(self, packed: bytes, shard: int) -> None:
         try:
-            base, base_term, hist, rows, self.end, self.dump = unpack_body(
-                packed, limit_items=ITEMS
-            )
-            self.base, self.base_term = int(base), Term(*base_term)
-            self.hist = [(Term(n, boot), at) for n, boot, at in hist]
+            self.base, term, hist, rows, self.end, dump = unpack_body(packed, limit_items=ITEMS)
+            self.base_term, self.hist = Term.read(term), _read_hist(hist)
             if rows is not None:
                 rows[1] = shard
             self.records = [] if rows is None else columns.read(rows, 1 << 30).records
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, IndexError) as error:
             raise ProtocolError(f"a snapshot of shard {shard} that cannot be read") from error
+        if not whole_numbers([(self.base, self.end)]) or not self._fits():
+            raise ProtocolError(f"a snapshot of shard {shard} that does not fit together")
+        self.fold = read_fold(dump)
+
+    def _fits(self) -> bool:
+        numbers = [r.number for r in self.records]
+        if numbers != list(range(self.base + 1, self.end + 1)):
+            return False
+        below = [term for term, start in self.hist if start <= self.base]
+        if self.base_term != (below[-1] if below else ZERO_TERM) or bool(below) != bool(self.base):
+            return False
+        begun: list[tuple[Term, int]] = []
+        last = self.base_term
+        for record in self.records:
+            if record.term != last:
+                last = record.term
+                begun.append((last, record.number))
+        return begun == self.hist[len(below) :]
 
 
 class Gathering:
@@ -184,11 +217,15 @@ class Gathering:
         """Take a SNAP body; give its fence, shard and, with the last part, the whole."""
         try:
             fence, shard, index, count, part = body
-            term = Term(*fence)
+            term = Term.read(fence)
         except (TypeError, ValueError) as error:
             raise ProtocolError("a SNAP frame that cannot be read") from error
-        if type(part) is not bytes or not 0 <= index < count:
-            raise ProtocolError(f"part {index} of {count} of a snapshot")
+        if (
+            type(part) is not bytes
+            or not whole_numbers([(shard, index, count)])
+            or not index < count
+        ):
+            raise ProtocolError(f"part {index!r:.80} of {count!r:.80} of a snapshot")
         parts = self._parts.setdefault(shard, []) if index else []
         if len(parts) != index:
             raise ProtocolError(f"part {index} of a snapshot where {len(parts)} was due")
@@ -218,7 +255,7 @@ def install(shard: Shard, image: Image) -> list[Record]:
         if kept:
             shard.branches.append(kept)
     known = log.end
-    if image.base <= known and point >= log.base and not (point < log.base):
+    if image.base <= known and point >= log.base:
         for record in image.records:
             if record.number == log.end + 1:
                 log.append(record)
@@ -227,9 +264,7 @@ def install(shard: Shard, image: Image) -> list[Record]:
         log.reset(image.base, image.base_term, hist)
         for record in image.records:
             log.append(record)
-    if log.end < image.end:
-        raise ProtocolError(f"a snapshot of shard {shard.id} that ends at {log.end}")
-    shard.load(image.dump)
+    shard.adopt(image.fold)
     return undone
 
 

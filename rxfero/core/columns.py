@@ -100,6 +100,12 @@ def is_column(value: Any, count: int | None = None) -> bool:
     return type(value) is list and (count is None or len(cast("list[Any]", value)) == count)
 
 
+def whole_numbers(columns: list[Any]) -> bool:
+    """Whether columns (none of them empty) hold whole numbers and nothing else."""
+    numbers: Iterable[Any] = chain.from_iterable(columns)
+    return {type(n) for n in numbers} == {int} and min(map(min, columns)) >= 0
+
+
 def read(body: list[Any], limit: int) -> Batch:
     """Give the records of a body.
 
@@ -133,7 +139,7 @@ def read(body: list[Any], limit: int) -> Batch:
             raise ProtocolError("a verb that is no text")
         dense = type(stamps) is int
         whole = [numbers, seqs, where, [stamps] if dense else stamps, kinds or [0], ends or [0]]
-        if not _whole(whole) or min(numbers) < 1 or max(whole[4]) >= len(KINDS):
+        if not whole_numbers(whole) or min(numbers) < 1 or max(whole[4]) >= len(KINDS):
             raise ProtocolError("a number, shard, kind, sequence or stamp that can be none")
         rows: Any = zip(
             spread(reigns),
@@ -157,11 +163,6 @@ def read(body: list[Any], limit: int) -> Batch:
         return Batch(Term.read(fence), where, records)
     except (TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"columns of records that cannot be read: {error}") from error
-
-
-def _whole(columns: list[Any]) -> bool:
-    numbers: Iterable[Any] = chain.from_iterable(columns)
-    return {type(n) for n in numbers} == {int} and min(map(min, columns)) >= 0
 
 
 def _runs(pairs: Any, count: int) -> list[tuple[Any, int]]:

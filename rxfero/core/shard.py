@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
+from rxfero.core.columns import read_keys, whole_numbers
 from rxfero.core.log import OVERHEAD, Log
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.sessions import Sessions
 from rxfero.core.state import State
 from rxfero.core.value import unpack
+from rxfero.errors import ProtocolError
 
 FOLLOWER, CANDIDATE, OWNER = 0, 1, 2
 ROLES = ("follower", "candidate", "owner")
@@ -29,6 +31,7 @@ ROLES = ("follower", "candidate", "owner")
 GREW, KNOWN, MISSES, DIVERGED = 0, 1, 2, 3  # what following a record came to
 
 WHOLE = frozenset(("update", "add"))  # verbs that set the value at their path
+NONE: tuple[tuple[Any, ...], ...] = ((),) * 7  # the columns of a state without keys
 TERMS_COVERED = 128  # newest foreign terms whose merged intervals are remembered
 
 
@@ -39,6 +42,49 @@ class Wait:
 
     def __init__(self, number: int, level: int, reply: Any, deadline: float) -> None:
         self.number, self.level, self.reply, self.deadline = number, level, reply, deadline
+
+
+class Fold(NamedTuple):
+    """What a log is folded to."""
+
+    state: State
+    sessions: Sessions
+    covers: dict[Term, list[list[int]]]
+    counter: int
+    marks: set[str]
+
+
+def read_fold(dump: Any) -> Fold:
+    """Read what :meth:`Shard.dump` gave.
+
+    Raises:
+        ProtocolError: it is no such thing.
+    """
+    state, sessions = State(), Sessions()
+    try:
+        parts, table, covers, count, marks = dump
+        evict_hlc, rows = table
+        keys, values, numbers, hlcs, sids, seqs, ends = zip(*parts, strict=True) if parts else NONE
+        names = [*sids, *marks, *[row[0] for row in rows]]
+        whole = [numbers, hlcs, seqs, ends, (count, evict_hlc)]
+        whole += [column for row in rows for column in (row[1:5], row[5], row[6])]
+        spans = [span for _, _, row in covers for span in row]  # of dumps they are negative
+        whole += [[abs(lo), abs(hi)] for lo, hi in spans]
+        state.load(parts)
+        sessions.load(table)
+        found = {
+            Term.read((n, boot)): [[lo, hi] for lo, hi in row] for n, boot, row in covers
+        }
+    except (TypeError, ValueError, LookupError) as error:
+        raise ProtocolError(f"a state that cannot be read: {error}") from error
+    if (
+        {type(name) for name in names} - {str}
+        or {type(value) for value in values} - {bytes}
+        or not whole_numbers([column for column in whole if column])
+        or any(len(path) != 1 for path in read_keys(list(keys)))
+    ):
+        raise ProtocolError("a state with a name, value, number or key that can be none")
+    return Fold(state, sessions, found, count, set(marks))
 
 
 class Shard:
@@ -138,7 +184,7 @@ class Shard:
                 self._put(record)
                 return GREW
             if record.term == log.last_term if record.kind != TERM else (
-                record.origin == (log.last_term, log.end)
+                record.origin == (log.last_term, log.end) and record.term > log.last_term
             ):
                 log.append(record)
                 self.apply(record)
@@ -161,15 +207,18 @@ class Shard:
         elif kind == COUNT:
             self._count(record)
         elif kind == MERGE:
-            self.cover([(Term(n, boot), lo, hi) for n, boot, lo, hi in unpack(record.value)])
+            self.cover(_intervals(record.value))
 
     def _count(self, record: Record) -> None:
         if record.sid:
             self.sessions.note(record.sid, record.seq, record.number, record.hlc)
-        if record.verb == "mark":
-            self.marks.add(unpack(record.value))
-        else:
-            self.count = max(self.count, unpack(record.value))
+        match record.verb, _told(record.value):
+            case "mark", str(mark):
+                self.marks.add(mark)
+            case _, int(count):
+                self.count = max(self.count, count)
+            case _:
+                pass  # without effect, here as on every other server
 
     # --- covers
 
@@ -208,12 +257,16 @@ class Shard:
         ]
 
     def load(self, dump: list[Any]) -> None:
-        """Replace the folded state by a dump of :meth:`dump`."""
-        state, sessions, covers, count, marks = dump
-        self.state.load(state)
-        self.sessions.load(sessions)
-        self.covers = {Term(n, boot): [list(s) for s in spans] for n, boot, spans in covers}
-        self.count, self.marks = count, set(marks)
+        """Replace the folded state by a dump of :meth:`dump`.
+
+        Raises:
+            ProtocolError: it is none. Nothing changed.
+        """
+        self.adopt(read_fold(dump))
+
+    def adopt(self, fold: Fold) -> None:
+        """Replace the folded state."""
+        self.state, self.sessions, self.covers, self.count, self.marks = fold
 
     def invariants(self) -> None:
         """Check what must hold between any two events."""
@@ -227,3 +280,19 @@ class Shard:
     def __repr__(self) -> str:
         where = f"{self.log.base}..{self.log.end}"
         return f"<Shard {self.id} {ROLES[self.role]} term={self.term} log={where}>"
+
+
+def _told(value: bytes) -> Any:
+    try:
+        return unpack(value)
+    except ProtocolError:
+        return None
+
+
+def _intervals(value: bytes) -> list[tuple[Term, int, int]]:
+    """Read what a MERGE record covers; one that cannot be read covers nothing, on any server."""
+    try:
+        spans = [(Term.read((n, boot)), lo, hi) for n, boot, lo, hi in _told(value)]
+    except (TypeError, ValueError, ProtocolError):
+        return []
+    return [s for s in spans if type(s[1]) is int and type(s[2]) is int]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from rxfero.core.columns import whole_numbers
 from rxfero.core.position import Term
 from rxfero.core.shard import CANDIDATE, Shard
 from rxfero.errors import ProtocolError
@@ -80,13 +81,19 @@ class Takeover:
             ProtocolError: columns that are no heads.
         """
         try:
-            for number, last, end in zip(*columns, strict=True):
-                best = self._best.get(number)
-                head = Head(Term(*last), end)
-                if best is not None and head > best[0]:
-                    self._best[number] = (head, voter)
+            numbers, lasts, ends = columns
+            told = [
+                (number, Head(Term.read(last), end))
+                for number, last, end in zip(numbers, lasts, ends, strict=True)
+            ]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a promise of {voter} that cannot be read: {error}") from error
+        if told and not whole_numbers([numbers, ends]):
+            raise ProtocolError(f"a promise of {voter} with a shard or end that can be none")
+        for number, head in told:
+            best = self._best.get(number)
+            if best is not None and head > best[0]:
+                self._best[number] = (head, voter)
         self._waiting.discard(voter)
 
     def leave_out(self, voter: str) -> None:

@@ -79,7 +79,7 @@ class Handling:
         self.kind: type[Request] = type(
             "Request", (Request,), {"__slots__": (), "_handling": self}
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order of their begin
 
     def run(self, entries: list[Inbound | Run]) -> None:
         """Give requests to the handler; each answer is sent when it is there."""
@@ -138,10 +138,10 @@ class Handling:
 
     def _start(self, inbound: Inbound, work: Any, result: Any = None) -> None:
         task = self._node.loop.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
 
         def ended(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             if task.cancelled():  # maybe before its first step, so nothing in it has run
                 if inspect.iscoroutine(result):
                     result.close()

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -35,11 +33,11 @@ from rxfero.errors import (
 from rxfero.events import Failure, Hub
 from rxfero.options import Options
 from rxfero.search import SCAN_S, search
+from rxfero.surroundings import surroundings
 from rxfero.transport import Transport
 
 log = logging.getLogger("rxfero")
 
-_monotonic = time.monotonic
 TICK_S = 0.005  # how late a deadline may be noticed
 CALL_BYTES = 64  # what a request is counted for beside its value
 
@@ -59,7 +57,7 @@ class Node:
 
     def __init__(self, service: str, options: Options, hub: Hub, *, handled: bool) -> None:
         self.service, self.options, self.hub = service, options, hub
-        self.loop = asyncio.get_running_loop()
+        self.loop, self._monotonic, self._wall, self.rng = surroundings()
         self.turns = 0
         self.closed = False
         self._born = False  # whether there is a replica
@@ -71,7 +69,6 @@ class Node:
         self.limit = 0  # of `unsent`, beyond which is something to be done or refused
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
-        self.rng = random.Random()
         self._handled = handled
         self.marked = False
         self._timer: asyncio.TimerHandle | None = None
@@ -101,7 +98,7 @@ class Node:
         if not options.client:
             plain = next((h for h in options.hosts if isinstance(h, str) and _bare(h)), "127.0.0.1")
             host, port = await self.transport.listen(plain, options.ports)
-        wall = time.time()
+        wall = self._wall()
         boot = (int(wall * 1000) << 22) | self.rng.getrandbits(22)
         name = options.id or f"{self.rng.getrandbits(48):012x}"
         constants = options.constants
@@ -162,6 +159,11 @@ class Node:
             self.replica.goodbye(self.now)
             self._carry_out(self.replica.ready(self.now))
         await self.transport.aclose()
+        self.end()
+
+    def end(self) -> None:
+        """End what is pending with Closed; from now on nothing is taken, nothing is sent."""
+        self.closed = True
         if self._timer is not None:
             self._timer.cancel()
         self.limit = -1
@@ -177,7 +179,7 @@ class Node:
     @property
     def now(self) -> float:
         """Monotonic seconds."""
-        return time.monotonic()
+        return self._monotonic()
 
     # --- what the program asks
 
@@ -194,7 +196,7 @@ class Node:
             self._check()
         if self.posted:
             self._hand_over()
-        self.replica.submit(call, _monotonic())
+        self.replica.submit(call, self._monotonic())
         self.unsent = unsent
         if over:
             self._flush()
@@ -226,7 +228,7 @@ class Node:
 
     def _hand_over(self) -> None:
         posted, self.posted = self.posted, []
-        self.replica.send(posted, _monotonic())
+        self.replica.send(posted, self._monotonic())
 
     def _room(self) -> None:
         """Begin to count anew what was asked for."""
@@ -310,7 +312,7 @@ class Node:
     def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
         if not self._born:
             return
-        replica, now = self.replica, _monotonic()
+        replica, now = self.replica, self._monotonic()
         link = replica.links.get(link_id)
         was = None if link is None else link.state
         try:
@@ -359,7 +361,7 @@ class Node:
         if self.closed:
             return
         self.turns += 1
-        now = _monotonic()
+        now = self._monotonic()
         replica = self.replica
         if now >= self._due and now >= replica.deadline:
             replica.wake(now)

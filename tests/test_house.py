@@ -31,7 +31,7 @@ core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.shard core.takeover core.catchup core.branches core.members core.peering core.call core.requests core.messages
 core.cluster core.succession core.follower core.owner core.router core.replica
-discovery.hosts discovery.scan options transport streams events
+discovery.hosts discovery.scan options surroundings transport streams events
 operators.* operators
 search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
@@ -44,6 +44,7 @@ KNOWS: dict[str, set[str]] = {
     "discovery": set(),
     "operators": {"core.path", "core.change"},
     "options": set(),
+    "surroundings": set(),
     "streams": set(),
     "events": set(),
     "transport": {"core.frame"},

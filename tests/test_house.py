@@ -90,7 +90,7 @@ LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
 TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
     **dict.fromkeys(
         """
-        core.catchup core.branches core.members core.cluster core.peering
+        core.branches core.cluster core.peering
         core.requests core.succession core.follower core.owner core.router core.replica
         """.split(),  # noqa: SIM905
         "simulation/test_scenarios.py",

@@ -191,6 +191,8 @@ class Image:
 
     def _fits(self) -> bool:
         numbers = [r.number for r in self.records]
+        if self.end - self.base != len(numbers):
+            return False
         if numbers != list(range(self.base + 1, self.end + 1)):
             return False
         below = [term for term, start in self.hist if start <= self.base]

@@ -25,6 +25,7 @@ JOINING, ALIVE, LEAVING, DEAD = 0, 1, 2, 3
 STATES = ("joining", "alive", "leaving", "dead")
 
 REFUSED_S = 0.15  # how long three peers have to vouch for a member whose port refuses
+INC_MAX = 1 << 62  # what every incarnation stays below
 ASKED = 3  # peers asked about one suspect (SWIM's k)
 
 
@@ -120,24 +121,15 @@ class Members:
         """Take another's table; give the members that changed (R: boot, incarnation, state).
 
         Raises:
-            ProtocolError: a row that is not ``[name, boot, host, port, state, inc]``.
+            ProtocolError: a row that is not ``[name, boot, host, port, state, inc]``. Nothing
+                changed.
         """
-        changed: list[Member] = []
-        for row in rows:
-            try:
-                name, boot, host, port, state, inc = row
-            except (TypeError, ValueError) as error:
-                raise ProtocolError(f"a member row that cannot be read: {row!r}") from error
-            if not (
-                type(name) is str
-                and type(host) is str
-                and all(type(x) is int for x in (boot, port, state, inc))
-                and JOINING <= state <= DEAD
-            ):
-                raise ProtocolError(f"a member row that cannot be read: {row!r}")
-            member = self._take(name, boot, host, port, state, inc, now)
-            if member is not None:
-                changed.append(member)
+        try:
+            read = [_read_row(row) for row in rows]
+        except TypeError as error:
+            raise ProtocolError(f"a table of members that cannot be read: {error}") from error
+        taken = [self._take(*row, now) for row in read]
+        changed = [member for member in taken if member is not None]
         if changed:
             self.version += 1
         return changed
@@ -247,3 +239,22 @@ class Members:
     def __repr__(self) -> str:
         states = ", ".join(f"{m.name} {STATES[m.state]}" for m in self.table.values())
         return f"<Members {states}>"
+
+
+def _read_row(row: Any) -> tuple[str, int, str, int, int, int]:
+    try:
+        name, boot, host, port, state, inc = row
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"a member row that cannot be read: {row!r:.200}") from error
+    if not (
+        type(name) is str
+        and name
+        and type(host) is str
+        and all(type(x) is int for x in (boot, port, state, inc))
+        and 0 <= boot < 1 << 64
+        and 0 <= port < 1 << 16
+        and JOINING <= state <= DEAD
+        and 0 <= inc < INC_MAX
+    ):
+        raise ProtocolError(f"a member row that cannot be read: {row!r:.200}")
+    return name, boot, host, port, state, inc

@@ -12,8 +12,7 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import reactivex
-from reactivex import Observable
+from reactivex import Observable, operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
@@ -35,6 +34,7 @@ from rxfero.errors import (
     UnknownEvent,
     WrongType,
 )
+from rxfero.streams import Stream
 
 if TYPE_CHECKING:
     from rxfero.node import Node
@@ -314,11 +314,11 @@ def _nothing() -> None:
     """End a watch that has ended already."""
 
 
-class Stage(Observable[Any]):
+class Stage(Stream[Any]):
     """One stage of a guarantee: an Observable of its outcome, and an awaitable of the last."""
 
     def __init__(self, guarantee: Guarantee, stage: str) -> None:
-        super().__init__(self._subscribed)
+        super().__init__(guarantee.node.hub.clock, self._subscribed)
         self._guarantee, self._stage = guarantee, stage
 
     def _subscribed(
@@ -365,11 +365,14 @@ class Joint:
 
     def on(self, stage: str) -> Observable[Any]:
         """Give the stage of all parts, merged."""
-        return reactivex.merge(*[part.on(stage) for part in self.parts])
+        return self._merged([part.on(stage) for part in self.parts])
 
     def replicated(self, servers: int | Literal["majority", "all"]) -> Observable[Any]:
         """Give the stage of all parts, merged."""
-        return reactivex.merge(*[part.replicated(servers) for part in self.parts])
+        return self._merged([part.replicated(servers) for part in self.parts])
+
+    def _merged(self, stages: list[Stage]) -> Observable[Any]:
+        return stages[0].pipe(operators.merge(*stages[1:]))
 
     def timeout(self, seconds: float) -> Joint:
         """End each part that has no answer within `seconds`."""

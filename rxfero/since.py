@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reactivex import Observable, create, operators
+from reactivex import Observable, operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from rxfero.core.change import DATA, Change, Record
@@ -72,7 +72,7 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
             observer.on_next(change)
         return subscription
 
-    return create(subscribe)
+    return hub.stream(subscribe)
 
 
 def heads(replica: Replica) -> dict[int, tuple[Term, int]]:

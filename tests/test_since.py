@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 from rxfero.core.position import Offset, Term
 from rxfero.errors import ConfigurationError
@@ -137,3 +139,24 @@ async def test_what_since_cannot_be(event: str, since: Any, says: str) -> None:
         one = await cluster.server()
         with pytest.raises(ConfigurationError, match=says):
             one.on(event, since=since)
+
+
+async def test_operators_of_time_stay_on_the_loop() -> None:
+    """After a past, after a stage of a guarantee, and after those of several: no thread."""
+    async with Cluster() as cluster:
+        one = await cluster.server()
+        offset = await one.update("a", 1)
+        before = threading.active_count()
+        seen: list[Any] = []
+        sources: list[Any] = [
+            one.on("change", since="state"),
+            one.on("change", since=Offset(offset.shard, offset.term, offset.number)),
+            one.update("b", 1).on("commit"),
+            one.update("b", 2).replicated("all"),
+            one.patch({"b": 3, "c": 4}).on("commit"),
+        ]
+        for source in sources:
+            source.pipe(ops.delay(0.001)).subscribe(seen.append)
+        await one.update("a", 2)
+        await until(lambda: len(seen) >= 6, one)
+        assert threading.active_count() == before

@@ -66,8 +66,10 @@ class Campaign:
         world.run(self.duration)
         world.settle_down()
         self._probe()  # the first may end a session whose past is gone (R12)
+        world.hops = 0
         failed = [(h.name, p) for h, p in self._probe() if p.status != OK]
         assert not failed, f"I10: some cannot write: {failed[:3]}"
+        assert world.hops <= 2, f"I18: {world.hops} hops when nothing changes"
         world.quiet()
         return self
 

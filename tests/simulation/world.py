@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -120,6 +120,8 @@ class Host:
             self.name, boot, self.client, world.constants, Random(seed), None, None, world.handled
         )
         self.replica = Replica(settings, identity, world.now, wall)
+        compact = self.replica._compact
+        self.replica._compact = lambda: world.compacted(self, compact)
         self.mark()
         world.after(0.0, self._find, self.epoch)
 
@@ -356,6 +358,10 @@ class World:
         self.excused: dict[tuple[str, int, int], int] = {}
         self._promised: dict[tuple[str, int, int], Term] = {}
         self._applied: dict[tuple[str, int, int], int] = {}
+        self._ends: dict[tuple[str, int, int], int] = {}
+        self._undone: set[int] = set()  # shards whose going back this turn has announced
+        self.hops = 0  # most hops a request has made
+        self.kinds: Counter[int] = Counter()  # frames delivered, by kind
         self._heap: list[tuple[float, int, Callable[..., None], Any]] = []
         self._count = 0
         World.current = self
@@ -547,12 +553,21 @@ class World:
             f"{self.now:.6f} {wire.ends[end][0].name} {target.name} {kind}".encode() + body,
             self.trace,
         )
+        self.kinds[kind] += 1
+        if kind == frame.FORWARD:
+            self._count_hops(body)
         try:
             target.do(lambda: target.replica.receive(link, kind, flags, body, self.now))
         except ProtocolError as error:
             who = wire.ends[end][0].name
             self.errors.append(f"{self.now:.3f} {who} -> {target.name}: {error}")
             self.close(wire, 1 - end, str(error))
+
+    def _count_hops(self, body: bytes) -> None:
+        """Check how often a request is passed on (I18): a client's way to a server is a hop too."""
+        hops = 1 + frame.unpack(frame.FORWARD, body, self.constants.limits)[1]
+        assert hops <= 1 + self.constants.requests.hops + 1, f"I18: {hops} hops"
+        self.hops = max(self.hops, hops)
 
     def close(
         self, wire: Wire, end: int, reason: str, *, back: bool = True, tell: bool = True
@@ -590,6 +605,7 @@ class World:
         """Look at what a replica tells its program."""
         announced = {p for e, p in ready.notices if e == "reset"}
         announced |= {p[0] for e, p in ready.notices if e == "rollback"}
+        self._undone = announced
         for number, record in (p for batch in ready.changes for p in zip(*batch, strict=True)):
             key = (host.name, host.epoch, number)
             before = self._applied.get(key, 0)
@@ -621,11 +637,28 @@ class World:
             before = self._promised.get(key)
             assert before is None or before <= shard.promised, f"I3: {host.name} {shard}"
             self._promised[key] = shard.promised
+            end = self._ends.get(key, 0)
+            assert shard.log.end >= end or shard.id in self._undone, (
+                f"I13: {host.name} goes back in silence, from {end} to {shard}"
+            )
+            self._ends[key] = shard.log.end
             if shard.role == 2:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"
         if self.events % 16 == 0:
             host.replica.invariants()
+
+    def compacted(self, host: Host, compact: Callable[[], None]) -> None:
+        """Check that only is forgotten what every member has, or what is far too much (I15)."""
+        cluster = host.replica.cluster
+        shards = [cluster.shards[number] for number in cluster.touched]
+        held = [(shard, shard.log.base, len(shard.log.records)) for shard in shards]
+        compact()
+        alone = host.client or len(host.replica.members.table) == 1
+        limit = 4 * self.constants.partitions.history.max
+        for shard, base, records in held:
+            kept = alone or shard.log.base <= max(base, shard.stable) or records >= limit
+            assert kept, f"I15: {host.name} has forgotten {base}..{shard.log.base} of {shard}"
 
     def matching(self) -> None:
         """Check that logs with a common term at a number are equal up to it (I2, I5)."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         MethodNotAllowed,
         NoQuorum,
         NotConnected,
+        NotDurable,
         NotReplicated,
         Overloaded,
         ProtocolError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         RemoteError,
         RequestTimeout,
         RxferoError,
+        StorageDamaged,
         Uncertain,
         UnknownEvent,
         ValueRefused,
@@ -56,9 +58,10 @@ _HOMES = {
     "rxfero.core.position": ("Offset", "Term"),
     "rxfero.errors": (
         "AddressInUse", "Closed", "CompareFailed", "ConfigurationError", "HandshakeRefused",
-        "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected",
+        "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable",
         "NotReplicated", "Overloaded", "ProtocolError", "Refused", "RemoteError",
-        "RequestTimeout", "RxferoError", "Uncertain", "UnknownEvent", "ValueRefused", "WrongType",
+        "RequestTimeout", "RxferoError", "StorageDamaged", "Uncertain", "UnknownEvent",
+        "ValueRefused", "WrongType",
     ),
     "rxfero.events": ("Failure",),
     "rxfero.guarantee": ("Guarantee",),
@@ -72,11 +75,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "UNSET", "AddressInUse", "Cache", "Change", "Closed", "CompareFailed", "ConfigurationError",
     "Constants", "Failure", "Guarantee", "HandshakeRefused", "KeyMissing", "LostWrites",
-    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotReplicated", "Offset", "Overloaded",
-    "Partition", "Partitions", "Path", "Peer", "Peers", "ProtocolError", "Refused",
-    "RemoteError", "Request", "RequestTimeout", "RxferoError", "Term", "Uncertain",
-    "UnknownEvent", "ValueRefused", "WrongType", "__version__", "connect", "fero", "operators",
-    "run",
+    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable", "NotReplicated", "Offset",
+    "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "ProtocolError", "Refused",
+    "RemoteError", "Request", "RequestTimeout", "RxferoError", "StorageDamaged", "Term",
+    "Uncertain", "UnknownEvent", "ValueRefused", "WrongType", "__version__", "connect", "fero",
+    "operators", "run",
 ]  # fmt: skip
 
 

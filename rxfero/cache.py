@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from rxfero.core.call import WRITES
+from rxfero.core.call import WRITES, level_of
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
@@ -17,7 +17,7 @@ from rxfero.core.ring import Ring
 from rxfero.core.shard import OWNER
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, ValueRefused
-from rxfero.guarantee import Guarantee, Joint, Level, level_of
+from rxfero.guarantee import Guarantee, Joint, Level
 from rxfero.operators.to_async_iter import to_async_iter
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers, check_size

@@ -15,12 +15,14 @@
     ├── RequestTimeout(TimeoutError)         no answer in time; it may have happened
     ├── Uncertain                            the session or link ended; it may have happened
     │   ├── NotReplicated                    committed, but not on as many servers as asked
+    │   │   └── NotDurable                   committed, but not on as many disks as asked
     │   ├── LostWrites                       acknowledged writes that no server holds any more
     │   └── NoQuorum                         the voters that answer are no majority
     ├── Overloaded                           too much is waiting to be sent
     ├── NotConnected(ConnectionError)        no server is connected
     ├── Closed                               the cache was destroyed
     ├── AddressInUse(OSError)                no free port
+    ├── StorageDamaged                       a disk lost what had been safe on it
     └── ProtocolError                        the peer broke the protocol
         └── HandshakeRefused(ConnectionError)  the two sides do not fit
 
@@ -211,6 +213,18 @@ class NotReplicated(Uncertain):
         self.wanted, self.got, self.offset = wanted, got, offset
 
 
+class NotDurable(NotReplicated):
+    """Committed, but not on as many disks as asked. Attributes: wanted, got, offset."""
+
+    def __init__(self, wanted: object, got: int, offset: object = None) -> None:
+        super().__init__(wanted, got, offset)
+        at = "" if offset is None else f" at {offset}"
+        self.message = (
+            f"committed{at}, but on the disks of {got} servers instead of {wanted}: "
+            "give servers storage=, or ask for fewer"
+        )
+
+
 class LostWrites(Uncertain):
     """Acknowledged writes that no server holds any more, and that are no longer retained here.
 
@@ -292,6 +306,20 @@ class AddressInUse(RxferoError, OSError):
 
     def __str__(self) -> str:
         return f"no free port on {self.host} in {self.ports}: give a wider range, or None for any"
+
+
+class StorageDamaged(RxferoError):
+    """A disk does not hold any more what had been safe on it. Attributes: message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return (
+            f"{self.message}; a voter cannot go on with less than it promised: give it a new name "
+            "and an empty directory, or the disk's backup"
+        )
 
 
 class ProtocolError(RxferoError):

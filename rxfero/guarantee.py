@@ -1,9 +1,9 @@
 """The guarantee: what a write or message came to, at the level its caller asks for.
 
 Awaiting a guarantee waits for the default durability and gives the :class:`Offset` of a write, or
-the reply to a message. Each stage (`ack`, `commit`, `reply`, `replicated(n)`) is an Observable that
-can also be awaited. A guarantee that nobody looks at costs nothing more than its request; if it
-fails, the failure goes to ``cache.on("error")``.
+the reply to a message. Each stage (`ack`, `commit`, `reply`, `replicated(n)`, `durable(n)`) is an
+Observable that can also be awaited. A guarantee that nobody looks at costs nothing more than its
+request; if it fails, the failure goes to ``cache.on("error")``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 from rxfero.core import call as status
-from rxfero.core.call import ALL, AUTO, COMMIT, MAJORITY, WRITES, Call
+from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WRITES, Call, level_of
 from rxfero.core.value import unpack
 from rxfero.errors import (
     Closed,
@@ -25,6 +25,7 @@ from rxfero.errors import (
     ConfigurationError,
     KeyMissing,
     MethodNotAllowed,
+    NotDurable,
     NotReplicated,
     Refused,
     RemoteError,
@@ -39,22 +40,8 @@ from rxfero.streams import Stream
 if TYPE_CHECKING:
     from rxfero.node import Node
 
-Level = int | Literal["auto", "commit", "majority", "all"]
-STAGES = ("ack", "commit", "reply", "replicated")
-_LEVELS = {"auto": AUTO, "commit": COMMIT, "majority": MAJORITY, "all": ALL}
-
-
-def level_of(level: Any) -> int:
-    """Read a level of durability.
-
-    Raises:
-        ConfigurationError: neither n >= 0 nor "auto", "commit", "majority", "all".
-    """
-    if type(level) is int and level >= 0:
-        return level
-    if isinstance(level, str) and level in _LEVELS:
-        return _LEVELS[level]
-    raise ConfigurationError("ack", level, "must be n >= 0, 'commit', 'majority', 'all' or 'auto'")
+Level = int | str
+STAGES = ("ack", "commit", "reply", "replicated", "durable")
 
 
 class Guarantee(Call):
@@ -117,13 +104,22 @@ class Guarantee(Call):
         level = level_of(servers)
         if level in (COMMIT, AUTO):
             raise ConfigurationError("replicated", servers, "must be n >= 1, 'majority' or 'all'")
+        return self._at(level, "replicated")
+
+    def durable(self, disks: int = 1) -> Stage:
+        """Give the stage at which the write is on the disks of so many servers, the owner's too."""
+        if type(disks) is not int or not 1 <= disks <= DURABLE - LOWEST:
+            raise ConfigurationError("durable", disks, "must be 1 <= n <= 255")
+        return self._at(DURABLE - disks, "durable")
+
+    def _at(self, level: int, stage: str) -> Stage:
         self._asked = True
         if self._unsent:
             self.level = level
         elif level != self.level or self.status == status.NOT_REPLICATED:
             self.node.replica.requests.again(self, level, self.node.now)
             self.node.mark()
-        return Stage(self, "replicated")
+        return Stage(self, stage)
 
     def timeout(self, seconds: float) -> Guarantee:
         """End it with RequestTimeout when no answer came within `seconds`; gives itself."""
@@ -273,7 +269,10 @@ class Guarantee(Call):
             return Uncertain(f"{what}: the session ended before an answer; it may have happened")
         detail: Any = None if self.result is None else unpack(self.result)
         if code == status.NOT_REPLICATED:
-            return NotReplicated(detail[0], detail[1], self.offset)
+            wanted, got = detail
+            if wanted < DURABLE:
+                return NotDurable(DURABLE - wanted, got, self.offset)
+            return NotReplicated(wanted, got, self.offset)
         return _refused(code, what, detail, self.path)
 
     def __repr__(self) -> str:
@@ -370,6 +369,10 @@ class Joint:
     def replicated(self, servers: int | Literal["majority", "all"]) -> Observable[Any]:
         """Give the stage of all parts, merged."""
         return self._merged([part.replicated(servers) for part in self.parts])
+
+    def durable(self, disks: int = 1) -> Observable[Any]:
+        """Give the stage of all parts, merged."""
+        return self._merged([part.durable(disks) for part in self.parts])
 
     def _merged(self, stages: list[Stage]) -> Observable[Any]:
         return stages[0].pipe(operators.merge(*stages[1:]))

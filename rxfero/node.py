@@ -31,6 +31,7 @@ from rxfero.errors import (
     RequestTimeout,
 )
 from rxfero.events import Failure, Hub
+from rxfero.keep import Keep
 from rxfero.options import Options
 from rxfero.search import SCAN_S, search
 from rxfero.surroundings import surroundings
@@ -77,6 +78,7 @@ class Node:
         self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._search: asyncio.Task[None] | None = None
+        self._keep: Keep | None = None
         constants = options.constants
         self.transport = Transport(
             self.loop, frame_max=constants.outbox.frag, high_water=int(constants.credit.log),
@@ -103,6 +105,10 @@ class Node:
         name = options.id or f"{self.rng.getrandbits(48):012x}"
         constants = options.constants
         digest = f"{constants.shards}/{constants.dht.vnodes}/{_named(options.hash)}"
+        keep: Keep | None = None
+        if options.storage is not None:
+            keep = Keep(self, options, name)
+            name = keep.name
         identity = Identity(
             options.cluster, self.service, name, boot, "client" if options.client else "server",
             options.group, host, port, digest,
@@ -116,6 +122,13 @@ class Node:
             restores=options.restore is not None,
         )
         self.replica.router.want_proxy = partial(self.hub.observed, "proxy")
+        if keep is not None:
+            try:
+                await keep.open(self.replica, digest)
+            except BaseException:
+                await self.transport.aclose()
+                raise
+            self._keep = keep
         self._born = True
         if parse_hosts(options.hosts, options.ports):
             self.replica.settle_s = SETTLE_S
@@ -159,6 +172,8 @@ class Node:
             self.replica.goodbye(self.now)
             self._carry_out(self.replica.ready(self.now))
         await self.transport.aclose()
+        if self._keep is not None:
+            await self._keep.close()
         self.end()
 
     def end(self) -> None:
@@ -405,6 +420,8 @@ class Node:
     def _carry_out(self, ready: Ready) -> None:
         """Do what the replica wants done in the world."""
         transport = self.transport
+        if ready.entries and self._keep is not None:
+            self._keep.write(ready.entries)
         self._send(ready.frames)
         for link_id, reason in ready.closes:
             transport.close(link_id, reason)

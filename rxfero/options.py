@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rxfero.constants import Constants
+from rxfero.core.call import level_of
 from rxfero.discovery.hosts import parse_hosts
 from rxfero.errors import ConfigurationError, nearest
 
@@ -32,14 +33,18 @@ class Options:
         hash: bytes -> uint32, for the ring and the shards; the same on every node.
         partition: Change -> hashable id of its top-level partition.
         restore: Async function run once a cluster by the first server; gives a mapping to commit.
-        storage: None in this release.
+        storage: A directory in which a server keeps its log, its promises and its name; made if
+            it is not there. None: it lives in memory alone.
+        fsync: "group": every write is fsynced, many at a time; ms between fsyncs; or "never": the
+            operating system decides, and nothing counts as durable.
         quorum: None in this release: the available mode.
         security: None, or {"secret": text}, the same on every node.
         constants: :class:`Constants`, or a nested dict of those to change.
         id: This node's name; random if not given. Unique among live nodes.
         cluster: The cluster's name, for nodes that share hosts and ports but not data.
         ack: What awaiting a write waits for: "auto" (one more server where there is one),
-            "commit", a number of servers, "majority" or "all".
+            "commit", a number of servers, "majority", "all", or "durable" and "durable(n)": on the
+            disks of so many servers, the owner's included.
     """
 
     client: bool | str = False
@@ -49,7 +54,8 @@ class Options:
     hash: Callable[[bytes], int] | None = None
     partition: Callable[[Any], Any] | None = None
     restore: Callable[..., Any] | None = None
-    storage: None = None
+    storage: str | os.PathLike[str] | None = None
+    fsync: Any = "group"
     quorum: None = None
     security: Mapping[str, str] | None = None
     constants: Constants = field(default_factory=Constants)
@@ -94,15 +100,14 @@ def read_options(given: Mapping[str, Any]) -> Options:
         if value is not None and not callable(value):
             raise ConfigurationError(name, value, "must be a function")
     _later(made)
+    _storage(made)
     _security(made)
     for name in ("id", "cluster"):
         value = made.get(name)
         if value is not None and (not isinstance(value, str) or not 0 < len(value) <= 64):
             raise ConfigurationError(name, value, "must be text of 1 to 64 characters")
     ack = made.get("ack", "auto")
-    if not (ack in ("auto", "commit", "majority", "all") or (type(ack) is int and ack >= 0)):
-        hint = "must be 'auto', 'commit', 'majority', 'all' or n >= 0"
-        raise ConfigurationError("ack", ack, hint)
+    level_of(ack)
     return Options(**made)
 
 
@@ -130,10 +135,19 @@ def _later(made: dict[str, Any]) -> None:
         raise ConfigurationError(
             "multicast", made["multicast"], "not in this release: give hosts and ports"
         )
-    if made.get("storage") is not None:
-        raise ConfigurationError("storage", made["storage"], "not in this release: use restore=")
     if made.get("quorum") is not None:
         raise ConfigurationError("quorum", made["quorum"], "not in this release")
+
+
+def _storage(made: dict[str, Any]) -> None:
+    storage, fsync = made.get("storage"), made.get("fsync", "group")
+    if storage is not None:
+        if not _is(storage, (str, os.PathLike)) or not os.fspath(storage):
+            raise ConfigurationError("storage", storage, "must be the path of a directory")
+        if made.get("client", False) is not False:
+            raise ConfigurationError("storage", storage, "is for servers: a client keeps nothing")
+    if fsync not in ("group", "never") and not (type(fsync) is int and 0 < fsync <= 60_000):
+        raise ConfigurationError("fsync", fsync, "must be 'group', 'never' or 1 to 60000 ms")
 
 
 def _security(made: dict[str, Any]) -> None:

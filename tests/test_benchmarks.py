@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import command, commit, figures, latency, npm, processes, speed
+from benchmarks import command, commit, figures, journal, latency, npm, processes, speed
 
 ROOT = Path(__file__).parent.parent
 
@@ -241,3 +241,15 @@ def test_bad_options_end_with_a_usage(module: Any, capsys: pytest.CaptureFixture
             module.main(bad)
         assert ended.value.code == 2
     assert "usage: python -m benchmarks." in capsys.readouterr().err
+
+
+def test_the_journal_is_measured_both_ways(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--records", "10", "--batch", "3", "--runs", "1", "--dir", str(tmp_path)]
+    assert journal.main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == {"files", "sqlite", "files / sqlite"}
+    assert all(value > 0 for value in found.values())
+    assert journal.main(arguments) == 0
+    assert "records/s" in capsys.readouterr().out

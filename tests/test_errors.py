@@ -32,6 +32,8 @@ SAMPLES: dict[type[RxferoError], tuple[tuple[Any, ...], list[str]]] = {
     errors.RequestTimeout: (("update a", 2.5, 0), ["update a", "2.5 s", "no server is connected"]),
     errors.Uncertain: (("the session ended",), ["the session ended"]),
     errors.NotReplicated: ((2, 1, "3:1.9:7"), ["3:1.9:7", "1 other", "instead of 2"]),
+    errors.NotDurable: ((2, 1, "3:1.9:7"), ["3:1.9:7", "disks of 1", "instead of 2"]),
+    errors.StorageDamaged: (("a.journal: byte 9",), ["a.journal: byte 9", "new name"]),
     errors.LostWrites: ((5, [1, 2, 3, 4, 5, 6]), ["6 acknowledged", "shard 5", "5, ..."]),
     errors.NoQuorum: (("1 of 3 voters",), ["1 of 3"]),
     errors.Overloaded: ((300, 256), ["300 bytes", "256", "constants.requests.pending"]),
@@ -42,12 +44,12 @@ SAMPLES: dict[type[RxferoError], tuple[tuple[Any, ...], list[str]]] = {
     errors.HandshakeRefused: (("another cluster",), ["another cluster"]),
 }
 UNCERTAIN = {
-    errors.RequestTimeout, errors.Uncertain, errors.NotReplicated, errors.LostWrites,
-    errors.NoQuorum, errors.Closed, errors.RemoteError,
+    errors.RequestTimeout, errors.Uncertain, errors.NotReplicated, errors.NotDurable,
+    errors.LostWrites, errors.NoQuorum, errors.Closed, errors.RemoteError,
 }  # fmt: skip
 RETRY = {
     errors.CompareFailed, errors.RequestTimeout, errors.Uncertain, errors.NotReplicated,
-    errors.NoQuorum, errors.Overloaded, errors.NotConnected,
+    errors.NotDurable, errors.NoQuorum, errors.Overloaded, errors.NotConnected,
 }  # fmt: skip
 BUILTINS = {
     errors.ConfigurationError: ValueError,

@@ -5,9 +5,13 @@ The module knows no sessions, shards or servers: :mod:`rxfero.core.requests` car
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.position import Offset
+from rxfero.errors import ConfigurationError
+
+_DISKS = re.compile(r"durable(?:\((\d{1,3})\))?")
 
 if TYPE_CHECKING:
     from rxfero.core.path import Path
@@ -18,8 +22,32 @@ COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED = range(8, 13)
 # Outcomes decided here, never on the wire.
 TIMEOUT, LOST, CLOSED = range(20, 23)
 
-# Levels of acknowledgement: n > 0 is replicated(n).
+# Levels of acknowledgement: n > 0 is replicated(n), DURABLE - n is durable(n).
 COMMIT, ALL, MAJORITY, AUTO = 0, -1, -2, -3
+DURABLE = -16
+LOWEST = DURABLE - 255
+
+_NAMED = {"auto": AUTO, "commit": COMMIT, "majority": MAJORITY, "all": ALL}
+
+
+def level_of(level: Any) -> int:
+    """Read a level of durability.
+
+    Raises:
+        ConfigurationError: neither n >= 0 nor "auto", "commit", "majority", "all", "durable" or
+            "durable(n)" with 1 <= n <= 255.
+    """
+    if type(level) is int and level >= 0:
+        return level
+    if isinstance(level, str):
+        if level in _NAMED:
+            return _NAMED[level]
+        found = _DISKS.fullmatch(level)
+        if found is not None and 1 <= int(found[1] or 1) <= DURABLE - LOWEST:
+            return DURABLE - int(found[1] or 1)
+    hint = "must be n >= 0, 'commit', 'majority', 'all', 'auto', 'durable' or 'durable(n)'"
+    raise ConfigurationError("ack", level, hint)
+
 
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 SID_MAX = 128  # characters of a session's id

@@ -39,13 +39,14 @@ class Cursor:
     Invariant: a shard in `behind` or `snaps` gets no live frame.
     """
 
-    __slots__ = ("behind", "link", "match", "name", "paused", "snaps", "synced")
+    __slots__ = ("behind", "durable", "link", "match", "name", "paused", "snaps", "synced")
 
     def __init__(self, link: int, name: str) -> None:
         self.link, self.name = link, name
         self.behind: dict[int, int] = {}
         self.snaps: dict[int, int] = {}
         self.match: dict[int, int] = {}
+        self.durable: dict[int, int] = {}  # as match, of what is on its disk
         self.paused = False
         self.synced = False
 
@@ -104,6 +105,7 @@ def locate(cursor: Cursor, shard: Shard, hist: list[tuple[Term, int]], end: int)
     log = shard.log
     point = common(log.hist, log.end, hist, end)
     cursor.match[shard.id] = min(cursor.match.get(shard.id, 0), point)
+    cursor.durable[shard.id] = min(cursor.durable.get(shard.id, 0), point)
     cursor.behind.pop(shard.id, None)
     cursor.snaps.pop(shard.id, None)
     if point < end or point < log.base:
@@ -147,20 +149,24 @@ def tails(
         yield columns.write(fence, where, records), size
 
 
-def snapshot(shard: Shard, fence: Term, point: int) -> list[list[Any]]:
-    """Give the bodies that carry a shard's state, with its log from `point` on as far as kept."""
+def image(shard: Shard, fence: Term, point: int) -> bytes:
+    """Give a shard's state, with its log from `point` on as far as kept: what Image reads."""
     log = shard.log
     start = max(point, log.base)
     records = log.slice(start + 1, log.end - start, 1 << 62) if log.end > start else []
-    image = [
+    return pack_body([
         start,
         log.term_at(start) if start else ZERO_TERM,
         [[*term, at] for term, at in log.hist],
         columns.write(fence, [shard.id], records) if records else None,
         log.end,
         shard.dump(),
-    ]
-    packed = pack_body(image)
+    ])
+
+
+def snapshot(shard: Shard, fence: Term, point: int) -> list[list[Any]]:
+    """Give the bodies that carry an :func:`image`, in parts."""
+    packed = image(shard, fence, point)
     parts = max(1, -(-len(packed) // CHUNK))
     return [
         [fence, shard.id, i, parts, packed[i * CHUNK : (i + 1) * CHUNK]] for i in range(parts)
@@ -249,6 +255,7 @@ def install(shard: Shard, image: Image) -> list[Record]:
     point = common(log.hist, log.end, image.hist, image.end)
     undone: list[Record] = []
     shard.stable = min(shard.stable, point)
+    shard.synced = min(shard.synced, point)
     if point < log.end:
         if point < log.base:
             shard.dumps.append([shard.dump(), [_head(log)]])

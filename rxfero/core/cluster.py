@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from rxfero.constants import Constants
+    from rxfero.core.journal import Journal
 
 RELAYED = 1 << 1  # flag of a frame that came through a third server
 RECORD_BYTES = 64  # what a record costs on the wire beside its value, roughly
@@ -82,6 +83,7 @@ class Cluster:
         self._fresh_bytes = 0
         self._flush_at = constants.outbox.max
         self._acks: dict[tuple[str, Term], dict[int, int]] = {}
+        self.journal: Journal | None = None  # of a server with a disk
 
     # --- keys and owners
 
@@ -185,8 +187,12 @@ class Cluster:
         self.touched.update(where)
         if self.settings.partition is not None:
             self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
-        if self.feeds:
-            self._feed(where, fresh)
+        if self.feeds or self.journal is not None:
+            packed = pack_body(columns.write(ZERO_TERM, where, fresh))
+            if self.journal is not None:
+                self.journal.grown(where, fresh, packed)
+            for cursor in self.feeds.values():
+                self._hand(cursor, frame.FEED, packed, where, fresh)
         if not self.cursors:
             return
         by_fence: dict[Term, tuple[list[int], list[Record]]] = {}
@@ -200,11 +206,6 @@ class Cluster:
             packed = pack_body(columns.write(fence, numbers, records))
             for cursor in self.cursors.values():
                 self._hand(cursor, frame.APPEND, packed, numbers, records)
-
-    def _feed(self, where: list[int], fresh: list[Record]) -> None:
-        packed = pack_body(columns.write(ZERO_TERM, where, fresh))
-        for cursor in self.feeds.values():
-            self._hand(cursor, frame.FEED, packed, where, fresh)
 
     def _hand(
         self, cursor: Cursor, kind: int, packed: bytes, where: list[int], fresh: list[Record]
@@ -245,6 +246,11 @@ class Cluster:
 
     def acknowledge(self, owner: str, fence: Term, ends: dict[int, int]) -> None:
         """Remember to tell an owner how far this node follows its shards."""
+        if self.journal is not None:
+            for number, end in ends.items():
+                shard = self.shards[number]
+                if fence == shard.promised and end > shard.matched:
+                    shard.matched = end
         known = self._acks.get((owner, fence))
         if known is None:
             self._acks[owner, fence] = ends
@@ -255,7 +261,32 @@ class Cluster:
         """Send the acknowledgements of this turn, one frame an owner."""
         acks, self._acks = self._acks, {}
         for (owner, fence), ends in acks.items():
-            self.say(owner, frame.APPENDED, [fence, list(ends), list(ends.values())])
+            synced = None if self.journal is None else [
+                min(shard.synced, shard.matched) for shard in map(self.shards.__getitem__, ends)
+            ]
+            self.say(owner, frame.APPENDED, [fence, list(ends), list(ends.values()), synced])
+
+    def safe_on_disk(self, ends: dict[int, int]) -> list[Shard]:
+        """Tell owners how far their shards are on this node's disk; give those owned here."""
+        own: list[Shard] = []
+        for number in ends:
+            shard = self.shards[number]
+            if shard.role == OWNER:
+                own.append(shard)
+            elif shard.owner is not None and shard.matched:
+                self.acknowledge(shard.owner, shard.promised, {number: shard.matched})
+        return own
+
+    # --- promises
+
+    def promise(self, shard: Shard, term: Term) -> bool:
+        """As :meth:`Shard.promise`, not to be forgotten over a restart."""
+        if term == shard.promised:
+            return False
+        lost = shard.promise(term)
+        if self.journal is not None:
+            self.journal.promised(shard)
+        return lost
 
     # --- digests
 

@@ -50,7 +50,7 @@ class Follower:
                 if fence < shard.promised:
                     fenced[number] = shard.promised
                     continue
-                if shard.promise(fence):
+                if cluster.promise(shard, fence):
                     self._succession.lost.append(shard)
             shard.owner = source
             verdict = shard.follow(record)
@@ -119,7 +119,7 @@ class Follower:
             if fence < shard.promised:
                 cluster.say(source, frame.FENCED, [[number, shard.promised]])
                 return
-            if shard.promise(fence):
+            if cluster.promise(shard, fence):
                 self._succession.lost.append(shard)
             shard.owner = source
         self._succession.adopt(shard, Image(whole, number))
@@ -216,17 +216,19 @@ class Follower:
                 catchup.locate(cursor, shard, hist, end)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
 
-    def on_appended(self, body: list[Any]) -> tuple[Term, list[int], list[int]]:
+    def on_appended(
+        self, body: list[Any]
+    ) -> tuple[Term, list[int], list[int], list[int] | None]:
         """Read how far a follower has come."""
         try:
-            fence, numbers, ends = body
-            if len(numbers) != len(ends):
+            fence, numbers, ends, synced = body
+            if len(numbers) != len(ends) or (synced and len(synced) != len(ends)):
                 raise ProtocolError("an APPENDED of unequal columns")
             term = Term(*fence)
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"an APPENDED that cannot be read: {error}") from error
         self._check(numbers)
-        return term, numbers, ends
+        return term, numbers, ends, synced
 
     def flush(self) -> None:
         """Stream to those behind; tell those who asked that they have it all."""

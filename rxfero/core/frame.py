@@ -116,7 +116,7 @@ _ROWS: Final = (
     Kind(FETCH, "FETCH", (_SS,), _OPEN, "term, shards and where to start"),
     Kind(FETCHED, "FETCHED", (_SS,), _OPEN, "term, records or parts of a snapshot"),
     Kind(APPEND, "APPEND", (_SS,), _OPEN, "fencing term, columns of records"),
-    Kind(APPENDED, "APPENDED", (_SS,), _OPEN, "fencing term, shards, numbers reached"),
+    Kind(APPENDED, "APPENDED", (_SS,), _OPEN, "term, shards, numbers reached, numbers on disk"),
     Kind(NACK, "NACK", (_SS, _CS), _OPEN, "fencing term, histories of shards with a gap"),
     Kind(SNAP, "SNAP", (_SS, _SC), _OPEN, "term, shard, part of its snapshot"),
     Kind(HEADS, "HEADS", _ANY, _OPEN, "ask or done, histories of shards"),

@@ -24,6 +24,7 @@ from rxfero.core.call import (
     AUTO,
     COMMIT,
     COMPARE,
+    DURABLE,
     FAILED,
     GAP,
     MAJORITY,
@@ -37,6 +38,7 @@ from rxfero.core.call import (
     WRITES,
     WRONG,
 )
+from rxfero.core.catchup import Cursor
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.columns import write_numbers
@@ -305,7 +307,8 @@ class Owner:
         self, dest: Dest, number: int, shard: Shard, at: int, level: int, value: Any
     ) -> None:
         if level != COMMIT and self.reach(shard, level) < at:
-            limit = self._cluster.now + self._cluster.constants.requests.timeout / 1000
+            # sooner than its caller gives up, who learns then how far it came
+            limit = self._cluster.now + self._cluster.constants.requests.timeout * 0.0008
             shard.waits.append(Wait(at, level, (dest, number, value), limit))
             self._cluster.waiting.add(shard.id)
             return
@@ -323,6 +326,8 @@ class Owner:
         if level == COMMIT:
             return end
         number = shard.id
+        if level < DURABLE:
+            return self._safe(shard, DURABLE - level)
         matches = sorted(
             [c.match.get(number, 0) for c in cursors.values()], reverse=True
         )
@@ -336,8 +341,20 @@ class Owner:
                 return end
         return matches[level - 1] if len(matches) >= level else 0
 
-    def acknowledged(self, name: str, fence: Term, numbers: list[int], ends: list[int]) -> None:
-        """Raise what a follower has, and answer what waited for it."""
+    def _safe(self, shard: Shard, disks: int) -> int:
+        """Give how far a shard's log is on so many disks, this node's included."""
+        cluster = self._cluster
+        ends = [c.durable.get(shard.id, 0) for c in cluster.cursors.values()]
+        if cluster.journal is not None:
+            ends.append(shard.synced)
+        ends.sort(reverse=True)
+        return ends[disks - 1] if len(ends) >= disks else 0
+
+    def acknowledged(
+        self, name: str, fence: Term, numbers: list[int], ends: list[int],
+        synced: list[int] | None = None,
+    ) -> None:
+        """Raise what a follower has (and has on its disk), and answer what waited for it."""
         cluster = self._cluster
         cursor = cluster.cursors.get(name)
         if cursor is None:
@@ -359,6 +376,19 @@ class Owner:
                     self.resolve(shard)
                 else:
                     cluster.waiting.discard(number)
+        if synced is not None:
+            self._on_disk(cursor, fence, numbers, synced)
+
+    def _on_disk(
+        self, cursor: Cursor, fence: Term, numbers: list[int], synced: list[int]
+    ) -> None:
+        durable, shards = cursor.durable, self._cluster.shards
+        for number, end in zip(numbers, synced, strict=True):
+            shard = shards[number]
+            if shard.role == OWNER and shard.term == fence and end > durable.get(number, 0):
+                durable[number] = min(end, shard.log.end)
+                if shard.waits:
+                    self.resolve(shard)
 
     def resolve(self, shard: Shard) -> None:
         """Answer the waits of a shard whose level has been reached."""
@@ -397,7 +427,15 @@ class Owner:
                 if wait.deadline > cluster.now:
                     kept.append(wait)
                     continue
-                got = sum(c.match.get(number, 0) >= wait.number for c in cluster.cursors.values())
+                if wait.level < DURABLE:
+                    got = next(
+                        n for n in range(len(cluster.cursors) + 2)
+                        if self._safe(shard, n + 1) < wait.number
+                    )
+                else:
+                    got = sum(
+                        c.match.get(number, 0) >= wait.number for c in cluster.cursors.values()
+                    )
                 dest, request, _ = wait.reply
                 self.answer(
                     dest, request, NOT_REPLICATED, shard.term, wait.number, pack([wait.level, got])

@@ -13,7 +13,7 @@ the data plane is in :mod:`router`, :mod:`owner` and :mod:`follower`, the contro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rxfero.core import frame
@@ -22,6 +22,7 @@ from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.columns import is_column
 from rxfero.core.follower import Follower
+from rxfero.core.journal import Entry, Journal, Replay
 from rxfero.core.link import Identity, Link
 from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
 from rxfero.core.messages import Inbound, Run
@@ -45,12 +46,13 @@ class Ready:
     """What a turn wants done, in the order it is to be done."""
 
     __slots__ = (
-        "acked", "changes", "closes", "dials", "frames", "news", "notices", "partials", "requests",
-        "settled",
+        "acked", "changes", "closes", "dials", "entries", "frames", "news", "notices", "partials",
+        "requests", "settled",
     )
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes]] = []
+        self.entries: list[Entry] = []
         self.dials: list[tuple[Contact, Address]] = []
         self.closes: list[tuple[int, str]] = []
         self.changes: list[tuple[list[int], list[Record]]] = []
@@ -151,6 +153,61 @@ class Replica:
             frame.GONE: lambda source, body: self.router.gone(body[0]),
             frame.RELAY: self._on_relay,
         }
+
+    # --- the disk
+
+    def remember(self, entries: Iterable[Entry], *, whole: bool) -> None:
+        """Take up what a disk holds of this node, before anything else; from now on keep it.
+
+        Args:
+            entries: Of :mod:`rxfero.core.journal`, in order.
+            whole: Whether nothing came before the first.
+
+        Raises:
+            ProtocolError: they cannot be read, or do not fit together.
+        """
+        cluster = self.cluster
+        replay = Replay(cluster.shards, whole=whole)
+        for kind, body in entries:
+            replay.take(kind, body)
+        replay.done()
+        cluster.clock.observe(replay.stamp)
+        for shard in cluster.shards:
+            if shard.log.end:
+                cluster.touched.add(shard.id)
+                cluster.expiring.add(shard.id)
+            if self.settings.partition is not None:
+                cluster.index.update(dict.fromkeys(shard.state.parts, shard.id))
+        cluster.journal = Journal(cluster.shards)
+
+    def wrote(self, now: float, *, synced: bool) -> None:
+        """The oldest entries that were given to be written are written (and fsynced)."""
+        cluster = self.cluster
+        cluster.now = now
+        journal = cluster.journal
+        assert journal is not None, "entries of a node without a journal"
+        for shard in cluster.safe_on_disk(journal.wrote(synced=synced)):
+            if shard.waits:
+                self.owner.resolve(shard)
+
+    def unwritten(self) -> None:
+        """Entries could not be written; what is kept from now on begins anew later."""
+        journal = self.cluster.journal
+        assert journal is not None, "entries of a node without a journal"
+        journal.failed()
+
+    @property
+    def rewriting(self) -> bool:
+        """Whether a new beginning of the journal is not whole yet."""
+        journal = self.cluster.journal
+        return journal is not None and journal.beginning
+
+    def rewrite(self) -> None:
+        """Begin the journal anew: it has become large, or it had failed."""
+        journal = self.cluster.journal
+        assert journal is not None, "entries of a node without a journal"
+        self.cluster.flush_log()
+        journal.begin()
 
     # --- links
 
@@ -716,6 +773,8 @@ class Replica:
             self.router.expired([call])
         self.requests.settled.clear()
         ready.frames, cluster.frames = cluster.frames, []
+        if cluster.journal is not None and cluster.journal.waiting:
+            ready.entries = cluster.journal.take()
         changed = self.peering.changed
         if changed or now >= self._dial_at:
             self.peering.changed = False

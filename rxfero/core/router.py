@@ -14,7 +14,19 @@ from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 from rxfero.core import columns, frame, messages
-from rxfero.core.call import AUTO, COMMIT, COMPARE, NOT_ALLOWED, OK, RETRY, SID_MAX, WRITES, Call
+from rxfero.core.call import (
+    AUTO,
+    COMMIT,
+    COMPARE,
+    DURABLE,
+    LOWEST,
+    NOT_ALLOWED,
+    OK,
+    RETRY,
+    SID_MAX,
+    WRITES,
+    Call,
+)
 from rxfero.core.change import Change
 from rxfero.core.cluster import COUNTER, Cluster
 from rxfero.core.columns import read_numbers, write_numbers
@@ -524,7 +536,9 @@ def read_requests(body: list[Any], limit: int) -> tuple[str, int, str, Any, list
             raise ProtocolError("a value or sequence number of a wrong type")
         verb_of = _spread(verbs, str, count)
         level_of = _spread(levels, int, count)
-        if min(level_of) < AUTO:
+        if min(level_of) < AUTO and not all(
+            level >= AUTO or LOWEST <= level < DURABLE for level in level_of
+        ):
             raise ProtocolError("a level of durability that is none")
         rows: Any = zip(
             wanted,

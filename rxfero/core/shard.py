@@ -102,6 +102,7 @@ class Shard:
         "id",
         "log",
         "marks",
+        "matched",
         "owner",
         "promised",
         "role",
@@ -109,6 +110,7 @@ class Shard:
         "sessions",
         "stable",
         "state",
+        "synced",
         "term",
         "waits",
     )
@@ -128,6 +130,8 @@ class Shard:
         self.waits: deque[Wait] = deque()
         self.safe = 0  # told in this term: all live servers hold the log up to here (R12)
         self.stable = 0  # all known servers, also those believed dead, do (R13)
+        self.synced = 0  # how far the log is on this node's disk
+        self.matched = 0  # how far it is known to be that of the owner with the promised term
         self.count = 0
         self.marks: set[str] = set()
 
@@ -138,7 +142,7 @@ class Shard:
         assert term >= self.promised, "I3"
         if term == self.promised:
             return False
-        self.promised = term
+        self.promised, self.matched = term, 0
         lost = self.role != FOLLOWER
         self.role, self.owner = FOLLOWER, None
         return lost

@@ -72,7 +72,7 @@ class Succession:
         self._counter = max(self._counter, highest) + 1
         term = Term(self._counter, cluster.boot)
         for shard in wanted:
-            shard.promise(term)
+            cluster.promise(shard, term)
             shard.role, shard.term = CANDIDATE, term
         voters = [m.name for m in cluster.members.others() if self._reachable(m.name)]
         limit = cluster.now + cluster.constants.takeover.timeout / 1000
@@ -132,7 +132,7 @@ class Succession:
                 continue
             if cluster.ring.owners[number] == cluster.name:
                 self._yield(number)  # two rings for the moment: no race between them
-            if term > shard.promised and shard.promise(term):
+            if term > shard.promised and cluster.promise(shard, term):
                 self.lost.append(shard)
             shard.owner = None
             granted.append(shard)
@@ -169,7 +169,7 @@ class Succession:
                 continue
             for takeover in self.rounds:
                 takeover.drop(number)
-            if shard.promise(term):
+            if cluster.promise(shard, term):
                 self.lost.append(shard)
             self._yield(number)
 
@@ -258,6 +258,8 @@ class Succession:
         undone = install(shard, image)
         if cluster.client:
             shard.branches, shard.dumps = [], []  # only servers offer what was undone (R7)
+        if cluster.journal is not None:
+            cluster.journal.replaced(shard)
         for feed in cluster.feeds.values():
             feed.behind.pop(shard.id, None)
             feed.snaps[shard.id] = shard.log.base
@@ -276,7 +278,7 @@ class Succession:
                 continue
             shard.role, shard.owner, shard.safe = OWNER, cluster.name, 0
             for cursor in cluster.cursors.values():
-                cursor.match[shard.id] = 0
+                cursor.match[shard.id] = cursor.durable[shard.id] = 0
                 cursor.behind.pop(shard.id, None)
                 cursor.snaps.pop(shard.id, None)
             log = shard.log
@@ -302,6 +304,9 @@ class Succession:
             self._log(shard, Merge(shard).dump(dump))
         for branch in sorted(branches, key=lambda b: (b[0].term, b[0].number)):
             self._log(shard, Merge(shard).records(branch))
+        if (branches or dumps) and self._cluster.journal is not None:
+            self._cluster.flush_log()  # what they came to first, then that they are no more
+            self._cluster.journal.branched(shard)
 
     def offer(self) -> None:
         """Offer to the owners, once a second, what is not merged yet (R7)."""
@@ -315,7 +320,10 @@ class Succession:
             if shard.role == OWNER:
                 self.merge_own(shard)
                 continue
+            before = _held(shard)
             records = uncovered(shard)
+            if cluster.journal is not None and _held(shard) != before:
+                cluster.journal.branched(shard)
             if shard.owner is None:
                 continue
             if records:
@@ -361,6 +369,10 @@ class Succession:
 
     def __repr__(self) -> str:
         return f"<Succession of {self._cluster.name} rounds={self.rounds}>"
+
+
+def _held(shard: Shard) -> tuple[int, int]:
+    return sum(map(len, shard.branches)), len(shard.dumps)
 
 
 def _term_and_numbers(body: list[Any], shards: int) -> tuple[Term, list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import socket
 import sys
@@ -185,11 +186,14 @@ class Process:
         self.process = process
 
     @classmethod
-    async def start(cls, name: str, ports: tuple[int, int], id: str = "") -> Process:
+    async def start(
+        cls, name: str, ports: tuple[int, int], id: str = "", **options: Any
+    ) -> Process:
         """Start one and wait until it is ready."""
         script = Path(__file__).with_name("member.py")
         process = await asyncio.create_subprocess_exec(
             sys.executable, str(script), name, str(ports[0]), str(ports[1]), id,
+            json.dumps(options),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             cwd=script.parents[2],
         )  # fmt: skip

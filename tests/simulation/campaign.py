@@ -10,11 +10,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rxfero.core.call import OK
+from rxfero.core.call import DURABLE, OK
 from rxfero.core.path import Path
 from rxfero.core.ring import shard_of
 from rxfero.core.value import pack
-from tests.simulation.world import Host, World, Write
+from tests.simulation.world import Disk, Host, World, Write
 
 FAULTS = ("split", "link", "oneway", "alone", "crash", "pause", "leave", "slow")
 
@@ -38,6 +38,7 @@ class Campaign:
         if faults is None:
             faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
         self.faults: list[str] = list(faults)
+        self.disks = forced.get("disks", rng.choice((0, 0, 1, 9)))  # servers that have one
         self.duration = duration
         self.world = World(
             seed,
@@ -56,6 +57,7 @@ class Campaign:
         for i in range(self.servers + self.clients):
             client = i >= self.servers
             host = world.host(f"n{i}" if not client else f"x{i}", client=client, start=False)
+            host.disk = Disk() if i < min(self.disks, self.servers) else None
             host.skew = (rng.random() * 2 - 1) * self.skew
             world.after(rng.random() * 0.5, host.start)
             world.after(1.0 + rng.random(), self._step, host, 0)
@@ -106,6 +108,8 @@ class Campaign:
         rng = self.rng
         key = f"k{rng.randrange(self.keys)}"
         level = rng.choice((0, 0, -3, -3, 1, 1, 2, -1, -2))
+        if self.disks and rng.random() < 0.5:
+            level = DURABLE - rng.choice((1, 1, 2))
         if not self.shape or rng.random() < 0.5:
             return Write("update", Path((key,)), pack(value), level)
         kind = rng.randrange(6)
@@ -168,5 +172,5 @@ class Campaign:
         return (
             f"<Campaign seed={self.world.seed} servers={self.servers} clients={self.clients}"
             f" faults={self.faults} retain={self.retain} handled={self.handled}"
-            f" history={self.history} skew={self.skew} shape={self.shape}>"
+            f" history={self.history} skew={self.skew} shape={self.shape} disks={self.disks}>"
         )

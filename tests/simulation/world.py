@@ -20,9 +20,10 @@ from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
-from rxfero.core.call import OK, Call
+from rxfero.core.call import DURABLE, OK, Call
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Settings
+from rxfero.core.journal import BEGIN, WHOLE, Entry, Replay
 from rxfero.core.link import Identity
 from rxfero.core.members import ALIVE
 from rxfero.core.owner import Inbound
@@ -79,6 +80,49 @@ class Wire:
         self.pumping = [False, False]
 
 
+class Disk:
+    """What a host finds again after a crash: entries that were fsynced, and some that were not."""
+
+    def __init__(self) -> None:
+        self.safe: list[Entry] = []
+        self.under_way: list[list[Entry]] = []
+        self.whole = True  # whether `safe` begins with nothing before it
+
+    def synced(self) -> None:
+        """The oldest write under way is safe."""
+        self._put(self.under_way.pop(0))
+
+    def _put(self, entries: list[Entry]) -> None:
+        self.safe += entries
+        kinds = [kind for kind, _ in self.safe]
+        if WHOLE in kinds:
+            begun = len(kinds) - 1 - kinds[::-1].index(BEGIN)
+            if WHOLE in kinds[begun:]:
+                del self.safe[: begun + 1]
+                self.safe.remove((WHOLE, b""))
+                self.whole = False
+
+    def crash(self, rng: Random) -> None:
+        """Keep some of what was not fsynced, in order, the last write torn."""
+        for batch in self.under_way[: rng.randint(0, len(self.under_way))]:
+            torn = rng.random() < 0.3
+            if torn and (BEGIN, b"") in batch:
+                break
+            self._put(batch[: rng.randint(0, len(batch))] if torn else batch)
+            if torn:
+                break
+        self.under_way.clear()
+
+    def shards(self, count: int) -> list[Shard]:
+        """Give what a node would find."""
+        shards = [Shard(i) for i in range(count)]
+        replay = Replay(shards, whole=self.whole)
+        for kind, body in self.safe:
+            replay.take(kind, body)
+        replay.done()
+        return shards
+
+
 class Host:
     """One process: a replica, its links and its timer. It may be down, or stopped for a while."""
 
@@ -94,6 +138,8 @@ class Host:
         self.backlog: list[Callable[[], None]] = []
         self.left = False
         self.leaving = False
+        self.disk: Disk | None = None
+        self.kept: list[Shard] = []  # what is on its disk while it is down
         self._links = 0
         self._marked = False
         self._timer = float("inf")
@@ -120,6 +166,11 @@ class Host:
             self.name, boot, self.client, world.constants, Random(seed), None, None, world.handled
         )
         self.replica = Replica(settings, identity, world.now, wall)
+        self.kept = []
+        if self.disk is not None:
+            self.replica.remember(self.disk.safe, whole=self.disk.whole)
+            for shard in self.replica.cluster.shards:
+                self.world.remembered(self, shard)
         compact = self.replica._compact
         self.replica._compact = lambda: world.compacted(self, compact)
         self.mark()
@@ -128,6 +179,9 @@ class Host:
     def crash(self) -> None:
         """End as by kill -9: memory and what was not sent are gone."""
         world = self.world
+        if self.disk is not None:
+            self.disk.crash(world.rng)
+            self.kept = self.disk.shards(world.constants.shards)
         world.died(self)
         self.up = False
         for wire, end in list(self.wires.values()):
@@ -164,6 +218,10 @@ class Host:
         self.left = True
         self.replica.goodbye(self.world.now)
         self._carry_out()
+        if self.disk is not None:
+            while self.disk.under_way:
+                self.disk.synced()
+            self.kept = self.disk.shards(self.world.constants.shards)
         self.world.gone(self)
         self.up = False
         for call in self.replica.requests.close():
@@ -241,12 +299,25 @@ class Host:
                 world.close(found[0], found[1], reason)
         for contact, address in ready.dials:
             replica.peering.dialing(contact, self.dial(address))
+        if ready.entries:
+            assert self.disk is not None, "a node without a disk writes to it"
+            self.disk.under_way.append(ready.entries)
+            world.after(world.rng.random() * world.fsync, self._synced, self.epoch)
         world.observe(self, ready)
         if ready.frames or ready.settled or ready.requests:
             self.mark()
         for inbound in ready.requests:
             delay = world.rng.random() * 0.02
             world.after(delay, self._handle, (self.epoch, inbound))
+
+    def _synced(self, epoch: int) -> None:
+        """An fsync has ended (on another thread: also while the process stands still)."""
+        if epoch != self.epoch or not self.up or self.disk is None:
+            return
+        self.disk.synced()
+        self.do(lambda: self.replica.wrote(self.world.now, synced=True))
+        if self.world.rng.random() < 0.005 and not self.replica.rewriting:
+            self.do(self.replica.rewrite)
 
     def _handle(self, what: tuple[int, Inbound]) -> None:
         epoch, inbound = what
@@ -367,6 +438,7 @@ class World:
         World.current = self
         self.slowness = 1.0
         self.lost = 0
+        self.fsync = 0.01  # most seconds of one
         self.patience = 8.0  # seconds after which a side may give up a stalled connection
 
     # --- time
@@ -648,6 +720,11 @@ class World:
         if self.events % 16 == 0:
             host.replica.invariants()
 
+    def remembered(self, host: Host, shard: Shard) -> None:
+        """A restarted process goes on from its disk: what it promised there, it keeps."""
+        del host
+        shard.invariants()
+
     def compacted(self, host: Host, compact: Callable[[], None]) -> None:
         """Check that only is forgotten what every member has, or what is far too much (I15)."""
         cluster = host.replica.cluster
@@ -697,8 +774,12 @@ class World:
 
     def copies(self, but: Host | None = None) -> Iterator[Any]:
         """Give every shard in the memory of a server that is up."""
-        for host in self.servers():
-            if host is not but:
+        for host in self.hosts.values():
+            if host.client or (host is but and not host.kept):
+                continue
+            if host.kept:
+                yield host.kept
+            elif host.up:
                 yield host.replica.cluster.shards
 
     def died(self, host: Host) -> None:
@@ -844,6 +925,7 @@ class World:
                 requests = writer.replica.requests
                 alive = writer.epoch == epoch and call.sid == requests.sid
                 assert not (alive and call.number in requests._kept), f"R12: {key} {call}"
+                assert call.level >= DURABLE, f"I11: {key} {call} was on a disk"
                 if call.level > 0:
                     assert lost > call.level, f"I11: {key} {call} by {lost} crashes"
 

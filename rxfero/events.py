@@ -33,6 +33,7 @@ from reactivex.abc import Subscription as Subscribe
 
 from rxfero.errors import Closed, ConfigurationError, UnknownEvent
 from rxfero.streams import Clock, Stream, Subject
+from rxfero.surroundings import surroundings
 
 log = logging.getLogger("rxfero")
 
@@ -125,7 +126,8 @@ class Hub:
         """Give the scheduler of the loop the hub was made in; None before there is a loop."""
         if self._clock is None:
             try:
-                self._clock = Clock(asyncio.get_running_loop(), self._chain_failed)
+                loop, _, wall, _ = surroundings()
+                self._clock = Clock(loop, self._chain_failed, wall)
             except RuntimeError:
                 return None
         return self._clock

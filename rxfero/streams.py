@@ -6,7 +6,9 @@ Knows no events: names, order and where errors are told are :mod:`rxfero.events`
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex import Observable
@@ -143,13 +145,21 @@ class Clock(AsyncIOScheduler):
     Args:
         loop: Where actions run.
         failed: Told of an error, of where it came up and of the item it is about.
+        wall: Gives seconds since 1970. Operators compare moments by it, so where the loop's time is
+            simulated this must be too.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, failed: Callable[[Exception, str, Any], None]
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, failed: Callable[[Exception, str, Any], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         super().__init__(loop)
-        self._failed = failed
+        self._failed, self._wall = failed, wall
+
+    @property
+    def now(self) -> datetime:
+        """The present moment, by the wall clock."""
+        return datetime.fromtimestamp(self._wall(), UTC)
 
     def invoke_action(self, action: ScheduledAction[S], state: S | None = None) -> DisposableBase:
         """Run an action now."""

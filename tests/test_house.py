@@ -35,6 +35,9 @@ discovery.hosts discovery.scan options surroundings transport streams events
 operators.* operators
 disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
+testing.trace testing.socket testing.link testing.host testing.stream testing.listener testing.network
+testing.loop
+testing.member testing.simulated testing
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "core", "discovery", "examples")
 
@@ -104,6 +107,7 @@ TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
         "test_examples.py",
     ),
     "operators": "test_house.py",
+    "testing": "testing/test_simulated.py",
 }
 NO_MODULE = {"test_house.py", "test_examples.py", "test_benchmarks.py"}
 NOUNS = {"__main__": "program", "cli": "command line", "demo_node": "demo's node"}
@@ -182,6 +186,7 @@ def test_a_module_stands_in_the_table_of_layers(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_downwards(name: str) -> None:
     for target in ours(name):
+        assert group(target) != "testing" or group(name) == "testing", f"{name} imports {target}"
         same_group = name.split(".")[0] == target.split(".")[0] == "operators"
         assert same_group or layer(target) < layer(name), f"{name} imports {target}"
 

@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable
 
 from rxfero import operators as fop
 from rxfero.events import Failure, Hub
-from rxfero.streams import Stream, Subject
+from rxfero.streams import Clock, Stream, Subject
 
 Chain = Callable[[Observable[Any]], Observable[Any]]
 
@@ -135,3 +135,12 @@ def test_a_subject_tells_who_failed_and_whether_it_ended() -> None:
     subject.on_next(2)
     assert told == [("stays 1", 1, False), ("ends 1", 1, True), ("stays 2", 2, False)]
     assert len(subject.observers) == 1
+
+
+async def test_a_clock_compares_moments_by_the_wall_it_is_given() -> None:
+    wall, told = [1_700_000_000.5], []
+    clock = Clock(asyncio.get_running_loop(), lambda *told_of: None, lambda: wall[0])
+    assert clock.now.isoformat() == "2023-11-14T22:13:20.500000+00:00"
+    clock.schedule_absolute(clock.now, lambda *_: told.append("due"))
+    await asyncio.sleep(0)
+    assert told == ["due"]

@@ -1,0 +1,297 @@
+"""The simulated cluster: whole nodes over a simulated network and clock, and faults at will.
+
+The nodes are the production's: only sockets, clocks and chance are others
+(:mod:`rxfero.surroundings`). Everything that happens follows from the seed and the program, so a
+run can be had again, byte for byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+from rxfero.cache import Cache
+from rxfero.testing.host import Host
+from rxfero.testing.link import Quality
+from rxfero.testing.loop import VirtualLoop
+from rxfero.testing.member import Member
+from rxfero.testing.network import Network
+from rxfero.testing.trace import LINES, Trace
+
+PORT = 7000
+SHARDS = 16  # few: what a heartbeat costs grows with them
+LOOK_S = 0.01  # between looks at what is waited for
+WAIT_S = 60.0
+
+Who = Member | str
+Part = Who | Iterable[Who]
+
+
+class SimulatedCluster:
+    """A cluster of real nodes on virtual time; an async context manager.
+
+    It starts all members together and waits until the cluster is whole. At the end every member
+    that is still up is killed, so the end never hangs; who wants them to leave awaits
+    :meth:`Member.stop` before.
+
+    Args:
+        seed: Of all chance.
+        servers: How many servers there are at first: s1, s2 and so on.
+        clients: How many clients: c1, c2 and so on.
+        service: The service's name.
+        handler: As of :func:`rxfero.fero`, on every member.
+        quality: What the links are like at first.
+        keep: Lines of the trace that are held.
+        **options: Options of :func:`rxfero.fero` for every member. Without `constants` there are
+            16 shards, so that long times are cheap.
+
+    Attributes:
+        servers, clients: The members.
+        network: The network.
+
+    Raises:
+        RuntimeError: (when entered) the running loop is none with virtual time.
+
+    ::
+
+        async def main():
+            async with SimulatedCluster(seed=1, servers=3, clients=2) as c:
+                c.split("s1", ["s2", "s3"])
+                await asyncio.sleep(3600)
+                c.heal()
+                await c.same()
+
+        simulate(main())
+    """
+
+    def __init__(
+        self, *, seed: int = 0, servers: int = 3, clients: int = 0, service: str = "simulated",
+        handler: Callable[..., Any] | None = None, quality: Quality | None = None,
+        keep: int = LINES, **options: Any,
+    ) -> None:  # fmt: skip
+        self.seed = seed
+        self._counts = servers, clients
+        self._service, self._handler, self._options = service, handler, options
+        self._quality, self._keep = quality, keep
+        self._loop: VirtualLoop
+        self.network: Network
+        self.servers: list[Member] = []
+        self.clients: list[Member] = []
+
+    # --- life
+
+    async def __aenter__(self) -> SimulatedCluster:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            raise RuntimeError(
+                "SimulatedCluster needs a loop with virtual time: run the program by"
+                " rxfero.testing.simulate(main()), or use the fixture simulated_cluster"
+            )
+        self._loop = loop
+        self.network = Network(loop, self.seed, self._quality, self._keep)
+        for _ in range(self._counts[0]):
+            self._server()
+        for _ in range(self._counts[1]):
+            self._client()
+        try:
+            await asyncio.gather(*(member.start() for member in self.members))
+            await self.whole()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def close(self) -> None:
+        """Kill all that lives. Idempotent."""
+        for member in self.members:
+            member.crash()
+        self._loop.bury()
+
+    def _server(self) -> Member:
+        member = self._member(f"s{len(self.servers) + 1}", client=False)
+        self.servers.append(member)
+        return member
+
+    def _client(self) -> Member:
+        member = self._member(f"c{len(self.clients) + 1}", client=True)
+        self.clients.append(member)
+        return member
+
+    def _member(self, name: str, *, client: bool) -> Member:
+        def options(member: Member) -> dict[str, Any]:
+            own = [] if client else [member.host.address]
+            hosts = dict.fromkeys([*own, *(s.host.address for s in self.servers)])
+            made: dict[str, Any] = {
+                "hosts": list(hosts), "ports": (PORT, PORT), "id": name,
+                "constants": {"shards": SHARDS},
+            }  # fmt: skip
+            if client:
+                made["client"] = True
+            return made | self._options
+
+        return Member(self.network.host(name), self._service, self._handler, options)
+
+    # --- members
+
+    @property
+    def members(self) -> list[Member]:
+        """All members: the servers, then the clients."""
+        return [*self.servers, *self.clients]
+
+    @property
+    def running(self) -> list[Member]:
+        """The members that are ready, neither down nor paused."""
+        return [member for member in self.members if member.running]
+
+    @property
+    def trace(self) -> Trace:
+        """What happened so far."""
+        return self.network.trace
+
+    def __getitem__(self, name: Who) -> Member:
+        """Give a member by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for member in self.members:
+            if name in (member.name, member):
+                return member
+        raise KeyError(name)
+
+    async def add_server(self) -> Member:
+        """Start one more server, and wait until it is ready."""
+        member = self._server()
+        await member.start()
+        return member
+
+    async def add_client(self) -> Member:
+        """Start one more client, and wait until it is ready."""
+        member = self._client()
+        await member.start()
+        return member
+
+    # --- faults
+
+    def split(self, *parts: Part) -> None:
+        """Cut the network in parts that do not reach each other.
+
+        Args:
+            *parts: A member, its name, or several of them each. Members that are in none make one
+                more part.
+        """
+        groups = [self._part(part) for part in parts]
+        named = {host for group in groups for host in group}
+        rest = [m.host for m in self.members if m.host not in named]
+        self._cut([*groups, rest] if rest else groups)
+
+    def cut(self, source: Part, target: Part, *, both: bool = True) -> None:
+        """Cut single links: every one from `source` to `target`, and with `both` those back."""
+        for a in self._part(source):
+            for b in self._part(target):
+                self.network.cut(a, b)
+                if both:
+                    self.network.cut(b, a)
+
+    def _cut(self, groups: list[list[Host]]) -> None:
+        for one in groups:
+            for other in groups:
+                if one is not other:
+                    for a in one:
+                        for b in other:
+                            self.network.cut(a, b)
+
+    def heal(self, source: Part | None = None, target: Part | None = None) -> None:
+        """Mend the links between two parts in both directions; without arguments all links."""
+        if source is None or target is None:
+            self.network.heal()
+            return
+        for a in self._part(source):
+            for b in self._part(target):
+                self.network.mend(a, b)
+                self.network.mend(b, a)
+
+    def crash(self, who: Who, *, power: bool = False) -> None:
+        """End a member at once; see :meth:`Member.crash`."""
+        self[who].crash(power=power)
+
+    async def restart(self, who: Who) -> Cache:
+        """Start a member again under its name, after a crash if it still lives.
+
+        Returns:
+            Its new cache, ready.
+        """
+        member = self[who]
+        member.crash()
+        return await member.start()
+
+    def _part(self, part: Part) -> list[Host]:
+        found = [part] if isinstance(part, Member | str) else list(part)
+        return [self[who].host for who in found]
+
+    # --- waiting
+
+    async def until(
+        self, predicate: Callable[[], bool], *, timeout_s: float = WAIT_S, what: str = "it"
+    ) -> None:
+        """Wait until something holds; looked at every 10 ms of virtual time.
+
+        Raises:
+            TimeoutError: it did not hold within so many virtual seconds.
+        """
+        limit = self._loop.time() + timeout_s
+        while not predicate():
+            if self._loop.time() >= limit:
+                raise TimeoutError(f"{what} did not come to be within {timeout_s:g} s")
+            await asyncio.sleep(LOOK_S)
+
+    async def whole(self, *, timeout_s: float = WAIT_S) -> None:
+        """Wait until the running members know all running servers as the cluster, and no other."""
+        await self.until(self._is_whole, timeout_s=timeout_s, what="the whole cluster")
+
+    def _is_whole(self) -> bool:
+        servers = sorted(m.name for m in self.servers if m.running)
+        for member in self.running:
+            known = {m for m in member.node.replica.cluster.servers if m != member.name}
+            enough = 1 if member.client else len(servers) - 1
+            if len(known) < enough or not known <= set(servers):
+                return False
+            if sorted(member.cache.ring.members) != servers:
+                return False
+        return True
+
+    async def same(self, *who: Who, timeout_s: float = WAIT_S) -> dict[Any, Any]:
+        """Wait until members (all running ones) hold the same, and give it.
+
+        Raises:
+            TimeoutError: they did not within so many virtual seconds; names a key that differs.
+        """
+        members = [self[one] for one in who] or self.running
+        try:
+            await self.until(lambda: self._difference(members) is None, timeout_s=timeout_s)
+        except TimeoutError:
+            found = self._difference(members)
+            raise TimeoutError(f"not the same after {timeout_s:g} s: {found}") from None
+        return dict(members[0].cache)
+
+    @staticmethod
+    def _difference(members: list[Member]) -> str | None:
+        first = dict(members[0].cache)
+        for member in members[1:]:
+            other = dict(member.cache)
+            for key in [*first, *other]:
+                one, two = first.get(key, "nothing"), other.get(key, "nothing")
+                if one != two:
+                    return f"{key!r} is {one!r} on {members[0].name}, {two!r} on {member.name}"
+        return None
+
+    def __repr__(self) -> str:
+        return f"<SimulatedCluster seed={self.seed} {self.members!r}>"

@@ -798,7 +798,10 @@ class Replica:
         return ready
 
     def _may_dial(self, contact: Contact) -> bool:
-        return contact.address != (self.identity.host, self.identity.port)
+        if contact.address != (self.identity.host, self.identity.port):
+            return True
+        contact.next_at = float("inf")  # who was here before us; else it would be due for ever
+        return False
 
     def _ring(self) -> None:
         """Rebuild the ring when the members in it changed, and tell all."""

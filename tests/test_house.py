@@ -37,7 +37,7 @@ disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
 testing.trace testing.socket testing.link testing.host testing.stream testing.listener testing.network
 testing.loop
-testing.member testing.simulated testing
+testing.member testing.faults testing.schedule testing.simulated testing
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "core", "discovery", "examples")
 

@@ -4,6 +4,7 @@ from rxfero.testing.link import Quality
 from rxfero.testing.loop import Standstill, VirtualLoop, simulate
 from rxfero.testing.member import Member
 from rxfero.testing.network import Network
+from rxfero.testing.schedule import Schedule
 from rxfero.testing.simulated import SimulatedCluster
 from rxfero.testing.trace import Trace
 
@@ -11,6 +12,7 @@ __all__ = [
     "Member",
     "Network",
     "Quality",
+    "Schedule",
     "SimulatedCluster",
     "Standstill",
     "Trace",

@@ -48,7 +48,10 @@ class _Future(asyncio.Future[Any]):
 
 
 class _Task(asyncio.Task[Any]):
-    """A task that hashes by its number, and knows its process."""
+    """A task that hashes by its number, and knows its process.
+
+    One of a dead process takes no step any more, so when it is cancelled it ends on the spot.
+    """
 
     def __new__(cls, *args: Any, **options: Any) -> _Task:
         self = super().__new__(cls, *args, **options)
@@ -56,10 +59,25 @@ class _Task(asyncio.Task[Any]):
         return self
 
     number: int
-    process: Process | None
+    process: Process | None = None
 
     def __hash__(self) -> int:
         return self.number
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether nothing of its process runs any more."""
+        return self.process is not None and self.process.state == DEAD
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """As of a task."""
+        if not self.is_dead or self.done():
+            return super().cancel(msg)
+        unseen: Any = self
+        with suppress(Exception):
+            unseen.get_coro().close()
+        asyncio.tasks._unregister_task(self)  # noqa: SLF001  (documented, for loops)
+        return asyncio.Future.cancel(self, msg)  # pyright: ignore[reportUnknownMemberType]
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -83,7 +101,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._number = 0
         self._scheduled: list[tuple[float, int, Any]] = []
         self._rounds = 0
-        self._living: dict[Any, None] = {}
+        self._living: dict[_Task, None] = {}
         self.set_task_factory(self._make_task)
 
     # --- time
@@ -171,6 +189,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
+        assert isinstance(task, _Task), "it was made here"
         self._living.pop(task, None)
 
     def create_future(self) -> asyncio.Future[Any]:
@@ -184,13 +203,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def bury(self) -> None:
         """End the tasks of dead processes, in silence: nobody hears what they still say."""
         for task in list(self._living):
-            if task.process is not None and task.process.state == DEAD:
-                self._living.pop(task)
-                asyncio.tasks._unregister_task(task)  # noqa: SLF001  (documented, for loops)
-                unseen: Any = task
-                unseen._log_destroy_pending = False  # noqa: SLF001  (it is known that it pends)
-                with suppress(Exception):
-                    unseen.get_coro().close()
+            if task.is_dead:
+                task.cancel()
 
     # --- the world
 

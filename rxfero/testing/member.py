@@ -26,7 +26,8 @@ class Member:
         options: Gives the options of the next life.
 
     Attributes:
-        name: Of its host; also its node's id.
+        name: Of its host.
+        id: Its node's name; at first that of the host.
         lives: How often it was started.
     """
 
@@ -34,6 +35,7 @@ class Member:
         self, host: Host, service: str, handler: Any, options: Callable[[Member], dict[str, Any]]
     ) -> None:
         self.host, self.name = host, host.name
+        self.id = host.name
         self.lives = 0
         self._service, self._handler, self._options = service, handler, options
         self._process: Process | None = None

@@ -103,8 +103,9 @@ class Network:
             self.link(source, target).cut = True
 
     def mend(self, source: Host, target: Host) -> None:
-        """Let everything pass again in one direction."""
+        """Let everything pass again in one direction, as well as at first."""
         link = self.link(source, target)
+        link.quality = self.quality
         if link.cut:
             self.note(f"mend {source.name}>{target.name}")
             link.heal()

@@ -8,16 +8,17 @@ run can be had again, byte for byte.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from rxfero.cache import Cache
-from rxfero.testing.host import Host
+from rxfero.testing.faults import Faults, Who
 from rxfero.testing.link import Quality
 from rxfero.testing.loop import VirtualLoop
 from rxfero.testing.member import Member
 from rxfero.testing.network import Network
+from rxfero.testing.schedule import Schedule
 from rxfero.testing.trace import LINES, Trace
 
 PORT = 7000
@@ -25,11 +26,8 @@ SHARDS = 16  # few: what a heartbeat costs grows with them
 LOOK_S = 0.01  # between looks at what is waited for
 WAIT_S = 60.0
 
-Who = Member | str
-Part = Who | Iterable[Who]
 
-
-class SimulatedCluster:
+class SimulatedCluster(Faults):
     """A cluster of real nodes on virtual time; an async context manager.
 
     It starts all members together and waits until the cluster is whole. At the end every member
@@ -43,6 +41,7 @@ class SimulatedCluster:
         service: The service's name.
         handler: As of :func:`rxfero.fero`, on every member.
         quality: What the links are like at first.
+        skew_s: How far each wall clock is off at first, at most, ahead or behind.
         keep: Lines of the trace that are held.
         **options: Options of :func:`rxfero.fero` for every member. Without `constants` there are
             16 shards, so that long times are cheap.
@@ -69,16 +68,14 @@ class SimulatedCluster:
     def __init__(
         self, *, seed: int = 0, servers: int = 3, clients: int = 0, service: str = "simulated",
         handler: Callable[..., Any] | None = None, quality: Quality | None = None,
-        keep: int = LINES, **options: Any,
+        skew_s: float = 0.0, keep: int = LINES, **options: Any,
     ) -> None:  # fmt: skip
         self.seed = seed
         self._counts = servers, clients
         self._service, self._handler, self._options = service, handler, options
-        self._quality, self._keep = quality, keep
+        self._quality, self._skew_s, self._keep = quality, skew_s, keep
         self._loop: VirtualLoop
-        self.network: Network
-        self.servers: list[Member] = []
-        self.clients: list[Member] = []
+        self.servers, self.clients = [], []
 
     # --- life
 
@@ -130,21 +127,18 @@ class SimulatedCluster:
             own = [] if client else [member.host.address]
             hosts = dict.fromkeys([*own, *(s.host.address for s in self.servers)])
             made: dict[str, Any] = {
-                "hosts": list(hosts), "ports": (PORT, PORT), "id": name,
+                "hosts": list(hosts), "ports": (PORT, PORT), "id": member.id,
                 "constants": {"shards": SHARDS},
             }  # fmt: skip
             if client:
                 made["client"] = True
             return made | self._options
 
-        return Member(self.network.host(name), self._service, self._handler, options)
+        host = self.network.host(name)
+        host.skew_s = self._skew_s * host.rng.uniform(-1.0, 1.0)
+        return Member(host, self._service, self._handler, options)
 
     # --- members
-
-    @property
-    def members(self) -> list[Member]:
-        """All members: the servers, then the clients."""
-        return [*self.servers, *self.clients]
 
     @property
     def running(self) -> list[Member]:
@@ -155,17 +149,6 @@ class SimulatedCluster:
     def trace(self) -> Trace:
         """What happened so far."""
         return self.network.trace
-
-    def __getitem__(self, name: Who) -> Member:
-        """Give a member by its name.
-
-        Raises:
-            KeyError: there is none.
-        """
-        for member in self.members:
-            if name in (member.name, member):
-                return member
-        raise KeyError(name)
 
     async def add_server(self) -> Member:
         """Start one more server, and wait until it is ready."""
@@ -179,63 +162,28 @@ class SimulatedCluster:
         await member.start()
         return member
 
-    # --- faults
-
-    def split(self, *parts: Part) -> None:
-        """Cut the network in parts that do not reach each other.
+    async def restart(self, who: Who, *, fresh: bool = False) -> Cache:
+        """Start a member again, after a crash if it still lives.
 
         Args:
-            *parts: A member, its name, or several of them each. Members that are in none make one
-                more part.
-        """
-        groups = [self._part(part) for part in parts]
-        named = {host for group in groups for host in group}
-        rest = [m.host for m in self.members if m.host not in named]
-        self._cut([*groups, rest] if rest else groups)
-
-    def cut(self, source: Part, target: Part, *, both: bool = True) -> None:
-        """Cut single links: every one from `source` to `target`, and with `both` those back."""
-        for a in self._part(source):
-            for b in self._part(target):
-                self.network.cut(a, b)
-                if both:
-                    self.network.cut(b, a)
-
-    def _cut(self, groups: list[list[Host]]) -> None:
-        for one in groups:
-            for other in groups:
-                if one is not other:
-                    for a in one:
-                        for b in other:
-                            self.network.cut(a, b)
-
-    def heal(self, source: Part | None = None, target: Part | None = None) -> None:
-        """Mend the links between two parts in both directions; without arguments all links."""
-        if source is None or target is None:
-            self.network.heal()
-            return
-        for a in self._part(source):
-            for b in self._part(target):
-                self.network.mend(a, b)
-                self.network.mend(b, a)
-
-    def crash(self, who: Who, *, power: bool = False) -> None:
-        """End a member at once; see :meth:`Member.crash`."""
-        self[who].crash(power=power)
-
-    async def restart(self, who: Who) -> Cache:
-        """Start a member again under its name, after a crash if it still lives.
+            fresh: Whether it comes as another node, with a name not seen before; else it is the
+                same node with a new boot.
 
         Returns:
             Its new cache, ready.
         """
         member = self[who]
         member.crash()
+        if fresh:
+            member.id = f"{member.name}.{member.lives + 1}"
         return await member.start()
 
-    def _part(self, part: Part) -> list[Host]:
-        found = [part] if isinstance(part, Member | str) else list(part)
-        return [self[who].host for who in found]
+    def play(self, schedule: Schedule) -> asyncio.Task[None]:
+        """Let faults happen by a plan, counted from now; the task ends with the last of them.
+
+        Raises: (when awaited) what a fault raises that cannot be.
+        """
+        return self._loop.create_task(schedule.run(self))
 
     # --- waiting
 
@@ -258,9 +206,9 @@ class SimulatedCluster:
         await self.until(self._is_whole, timeout_s=timeout_s, what="the whole cluster")
 
     def _is_whole(self) -> bool:
-        servers = sorted(m.name for m in self.servers if m.running)
+        servers = sorted(m.id for m in self.servers if m.running)
         for member in self.running:
-            known = {m for m in member.node.replica.cluster.servers if m != member.name}
+            known = {m for m in member.node.replica.cluster.servers if m != member.id}
             enough = 1 if member.client else len(servers) - 1
             if len(known) < enough or not known <= set(servers):
                 return False

@@ -45,7 +45,7 @@ class Link:
 
     Attributes:
         cut: Whether nothing passes.
-        held: What waits for the heal: (number, flow, size, callback, args).
+        held: What waits for the heal: (flow, number in it, size, callback, args).
     """
 
     __slots__ = ("_free_at", "cut", "held", "network", "quality", "source", "target")
@@ -53,7 +53,7 @@ class Link:
     def __init__(self, network: Network, source: Host, target: Host, quality: Quality) -> None:
         self.network, self.source, self.target, self.quality = network, source, target, quality
         self.cut = False
-        self.held: list[tuple[int, Flow, int, Callable[..., object], tuple[Any, ...]]] = []
+        self.held: list[tuple[Flow, int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._free_at = 0.0
 
     def arrival(self, size: int) -> float:
@@ -64,13 +64,13 @@ class Link:
         return now + quality.latency_s + quality.jitter_s * self.network.rng.random()
 
     def heal(self) -> None:
-        """Let everything pass again; what waited is sent once more, in its order."""
+        """Let everything pass again; what waited is sent once more."""
         if not self.cut:
             return
         self.cut = False
-        held, self.held = sorted(self.held, key=lambda entry: entry[0]), []
+        held, self.held = self.held, []
         pauses: dict[Flow, float] = {}
-        for number, flow, size, callback, args in held:
+        for flow, number, size, callback, args in held:
             pause = pauses.setdefault(flow, self.network.rng.uniform(0.0, RETRANSMIT_S))
             flow.again(number, pause, size, callback, args)
 
@@ -79,7 +79,7 @@ class Link:
 
 
 class Flow:
-    """What keeps its order over a link.
+    """What keeps its order over a link: what arrives early waits for what comes before it.
 
     Attributes:
         blackhole: Whether all that is sent is lost, as when the other end forgot the connection
@@ -87,37 +87,43 @@ class Flow:
         silent: Whether that is because its host lost power: one that is up again resets.
     """
 
-    __slots__ = ("_last", "blackhole", "link", "silent")
+    __slots__ = ("_early", "_last", "_next", "_sent", "blackhole", "link", "silent")
 
     def __init__(self, link: Link) -> None:
         self.link = link
         self.blackhole = self.silent = False
         self._last = 0.0
+        self._sent = self._next = 0
+        self._early: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
 
     def send(self, size: int, callback: Callable[..., object], *args: Any) -> None:
         """Call something when so many bytes have arrived at the other end."""
-        network = self.link.network
-        network.number += 1
-        if self.blackhole:
-            return
-        if self.link.cut:
-            self.link.held.append((network.number, self, size, callback, args))
-        else:
-            self.again(network.number, 0.0, size, callback, args)
+        if not self.blackhole:
+            number, self._sent = self._sent, self._sent + 1
+            self._under_way(number, size, callback, args)
 
-    def once(self, size: int, callback: Callable[..., object], *args: Any) -> None:
+    def _under_way(
+        self, number: int, size: int, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
+        if self.link.cut:
+            self.link.held.append((self, number, size, callback, args))
+        else:
+            self.again(number, 0.0, size, callback, args)
+
+    def once(self, callback: Callable[..., object], *args: Any) -> None:
         """As :meth:`send` what nobody sends again: a cut loses it."""
-        if not self.link.cut:
-            self.send(size, callback, *args)
+        if not self.link.cut and not self.blackhole:
+            self._last = max(self._last, self.link.arrival(0))
+            self.link.network.at(self._last, self._arrive_once, callback, args)
 
     def drop(self) -> None:
         """Forget what waits for the heal: its sender has thrown the connection away."""
-        self.link.held = [entry for entry in self.link.held if entry[1] is not self]
+        self.link.held = [entry for entry in self.link.held if entry[0] is not self]
 
     def again(
         self, number: int, pause_s: float, size: int, callback: Callable[..., object],
         args: tuple[Any, ...],
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Send what has its number already, after a pause."""
         self._last = max(self._last, self.link.arrival(size) + pause_s)
         self.link.network.at(self._last, self._arrive, number, size, callback, args)
@@ -128,6 +134,14 @@ class Flow:
         if self.blackhole:
             return
         if self.link.cut:
-            self.link.held.append((number, self, size, callback, args))
-        else:
+            self.link.held.append((self, number, size, callback, args))
+            return
+        self._early[number] = callback, args
+        while self._next in self._early:
+            callback, args = self._early.pop(self._next)
+            self._next += 1
+            callback(*args)
+
+    def _arrive_once(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        if not self.link.cut and not self.blackhole:
             callback(*args)

@@ -48,7 +48,6 @@ class Network:
         self.quality = quality or Quality()
         self.rng = Random(f"{seed}/network")
         self.trace = Trace(keep)
-        self.number = 0
         self.hosts: dict[str, Host] = {}
         self._by_address: dict[str, Host] = {}
         self._links: dict[tuple[Host, Host], Link] = {}

@@ -287,7 +287,7 @@ class Stream(asyncio.Transport):
         if peer is not None and not peer.lost:
             self.network.note(f"{self.way} rst")
             flow = Flow(self.flow.link) if self.flow.silent else self.flow
-            flow.once(0, peer.reset)
+            flow.once(peer.reset)
 
     def _end(self, error: Exception | None, *, reset: bool) -> None:
         if self.lost:

@@ -8,9 +8,11 @@ by relay; if none does it is declared dead: after `heartbeat.dead` more of silen
 `REFUSED_S` when its port refused. An accused member refutes with a higher incarnation.
 
 The table merges by three rules: for one name the newer boot wins (boots start with the wall
-clock), for one boot the higher incarnation, for one incarnation D > L > A > J. Suspicion is never
-told to others. The module knows no sockets and no shards: :meth:`Members.wake` returns what to ask
-of whom, and the ring is a function of :meth:`Members.ring`.
+clock), for one boot the higher incarnation, for one incarnation D > L > A > J. A client has no say
+in it and takes the last table it was told as it is: nobody would refute to it what a server that is
+gone has told it of the others. Suspicion is never told to others. The module knows no sockets and
+no shards: :meth:`Members.wake` returns what to ask of whom, and the ring is a function of
+:meth:`Members.ring`.
 """
 
 from __future__ import annotations
@@ -60,6 +62,14 @@ class Member:
 
     def row(self) -> tuple[Any, ...]:
         return (self.name, self.boot, self.host, self.port, self.state, self.inc)
+
+    def become(self, boot: int, host: str, port: int, state: int, inc: int, now: float) -> None:
+        """Be as a table says; one that is new, or alive again, has its time anew."""
+        if boot != self.boot or (self.state == DEAD and state != DEAD):
+            self.heard, self.suspected, self.refused = now, None, False
+        self.boot, self.host, self.port, self.inc = boot, host, port, inc
+        if self.state != state:
+            self.state, self.since = state, now
 
     def __repr__(self) -> str:
         where = f"{self.host}:{self.port}"
@@ -124,13 +134,31 @@ class Members:
             ProtocolError: a row that is not ``[name, boot, host, port, state, inc]``. Nothing
                 changed.
         """
-        try:
-            read = [_read_row(row) for row in rows]
-        except TypeError as error:
-            raise ProtocolError(f"a table of members that cannot be read: {error}") from error
-        taken = [self._take(*row, now) for row in read]
+        taken = [self._take(*row, now) for row in _read(rows)]
         changed = [member for member in taken if member is not None]
         if changed:
+            self.version += 1
+        return changed
+
+    def adopt(self, rows: Iterable[Any], now: float) -> list[Member]:
+        """Take a server's table in place of one's own, as a client; give what changed in it.
+
+        A member that it does not name stays while there is a link to it.
+
+        Raises:
+            ProtocolError: as :meth:`merge`.
+        """
+        assert self.me is None, "a server has a say"
+        told = {row[0]: row for row in _read(rows)}
+        before = {member.name: member.row() for member in self.table.values()}
+        for name in before:
+            if name not in told and not self.table[name].linked:
+                del self.table[name]
+        for name, row in told.items():
+            mine = self.table.setdefault(name, Member(*row, now))
+            mine.become(*row[1:], now)
+        changed = [m for name, m in self.table.items() if before.get(name) != m.row()]
+        if changed or len(before) != len(self.table):
             self.version += 1
         return changed
 
@@ -149,11 +177,7 @@ class Members:
             return mine
         if (boot, inc, state) <= (mine.boot, mine.inc, mine.state):
             return None
-        if boot != mine.boot or (mine.state == DEAD and state != DEAD):
-            mine.heard, mine.suspected, mine.refused = now, None, False
-        mine.boot, mine.host, mine.port, mine.inc = boot, host, port, inc
-        if mine.state != state:
-            mine.state, mine.since = state, now
+        mine.become(boot, host, port, state, inc, now)
         return mine
 
     def become(self, state: int, now: float) -> None:
@@ -239,6 +263,13 @@ class Members:
     def __repr__(self) -> str:
         states = ", ".join(f"{m.name} {STATES[m.state]}" for m in self.table.values())
         return f"<Members {states}>"
+
+
+def _read(rows: Iterable[Any]) -> list[tuple[str, int, str, int, int, int]]:
+    try:
+        return [_read_row(row) for row in rows]
+    except TypeError as error:
+        raise ProtocolError(f"a table of members that cannot be read: {error}") from error
 
 
 def _read_row(row: Any) -> tuple[str, int, str, int, int, int]:

@@ -421,9 +421,9 @@ class Replica:
         contact = self.peering.names.get(source)
         if contact is not None:
             contact.checksum = checksum
-        changed = self.members.merge(rows, self.cluster.now)
         me = self.members.me
-        for member in changed:
+        take = self.members.adopt if me is None else self.members.merge
+        for member in take(rows, self.cluster.now):
             if member is me:
                 self.cluster.say(source, frame.MEMBERS, self._members_body())  # refuted
                 continue

@@ -229,3 +229,21 @@ def test_news_of_nobody_is_nothing() -> None:
     members.refused("x")
     members.hears("x", 1.0)
     assert members.rows() == [row("me", boot=9)]
+
+
+def test_a_client_takes_the_last_table_it_was_told() -> None:
+    client = Members(None, SUSPECT, DEAD_S)
+    client.merge([row("a", inc=2, state=DEAD), row("b"), row("c", boot=5), row("d")], 100.0)
+    client.linked("d", True, 100.0)
+    version = client.version
+    told = [row("a", inc=2), row("b"), row("e")]
+    changed = client.adopt(told, 110.0)
+    assert [member.name for member in changed] == ["a", "e"]
+    assert client.rows() == [row("a", inc=2), row("b"), row("d"), row("e")]
+    assert (client.table["a"].heard, client.table["a"].since) == (110.0, 110.0)
+    assert client.version == version + 1
+    assert client.adopt(told, 111.0) == []
+    assert client.version == version + 1
+    with pytest.raises(ProtocolError):
+        client.adopt([row("f"), None], 112.0)
+    assert "f" not in client.table

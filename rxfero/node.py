@@ -190,6 +190,7 @@ class Node:
         for _, future in self._conditions:
             if not future.done():
                 future.set_exception(Closed(self.service))
+                future.exception()  # who waits gets it still; where nobody does, nothing is said
 
     @property
     def now(self) -> float:

@@ -212,7 +212,7 @@ class _Dial:
         listener.process.call(far.begin, listener.factory)
 
     def _refused(self) -> None:
-        if not self.outcome.done():
+        if not self._given_up():
             self.outcome.set_exception(
                 ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
             )

@@ -51,6 +51,9 @@ class Schedule:
     ) -> Schedule:  # fmt: skip
         """Draw a plan that undoes all of its faults by its end.
 
+        One server at a time is down, and the next one goes some seconds after it is back: what
+        others hold has time to reach it.
+
         Args:
             seed: The same gives the same plan.
             servers: How many servers there are to hit: s1, s2 and so on.
@@ -61,13 +64,12 @@ class Schedule:
         rng = Random(f"{seed}/schedule")
         names = [f"s{n + 1}" for n in range(servers)]
         steps: list[Step] = []
-        free = dict.fromkeys(names, 0.0)  # from when on a server can be hit itself
+        free = dict.fromkeys([*names, "crash"], 0.0)  # from when on it can be hit, and any crash
         now = rng.expovariate(1 / every_s)
         while now < seconds:
             end = min(seconds, now + rng.uniform(*LENGTH_S))
             fault = rng.choice(list(faults))
-            ready = [name for name in names if free[name] <= now]
-            steps += _drawn(fault, rng, names, ready, free, now, end)
+            steps += _drawn(fault, rng, names, free, now, end)
             now += rng.expovariate(1 / every_s)
         return Schedule([*steps, (seconds, "heal")])
 
@@ -95,15 +97,17 @@ class Schedule:
 
 
 def _drawn(
-    fault: str, rng: Random, names: list[str], ready: list[str], free: dict[str, float],
-    now: float, end: float,
-) -> list[Step]:  # fmt: skip
+    fault: str, rng: Random, names: list[str], free: dict[str, float], now: float, end: float
+) -> list[Step]:
     """Draw whom a fault hits, and give it with what undoes it."""
     if fault in ("crash", "pause"):
-        if not ready:
+        ready = [name for name in names if free[name] <= now]
+        if not ready or (fault == "crash" and now < free["crash"]):
             return []
         who = rng.choice(ready)
         free[who] = end + LENGTH_S[1]
+        if fault == "crash":
+            free["crash"] = free[who]
         undo = "restart" if fault == "crash" else "resume"
         options = {"power": True} if fault == "crash" and rng.random() < 0.5 else {}
         return [(now, fault, who, options), (end, undo, who)]

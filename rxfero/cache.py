@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 
-from rxfero.core.call import WRITES, level_of
+from rxfero.core.call import READ, WRITES, level_of
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
 from rxfero.core.ring import Ring
 from rxfero.core.shard import OWNER
 from rxfero.core.value import pack
-from rxfero.errors import ConfigurationError, ValueRefused
+from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
 from rxfero.guarantee import Guarantee, Joint, Level
 from rxfero.operators.to_async_iter import to_async_iter
 from rxfero.partitions import Partitions
@@ -88,15 +88,15 @@ class Cache(Mapping[str | int, Any]):
         if type(key) is not str and type(key) is not int:
             raise KeyError(key)
         cluster = self._node.replica.cluster
-        return cluster.shards[cluster.find(key)].state.get(key)
+        return cluster.shards[cluster.find(key)].view.get(key)
 
     def __iter__(self) -> Iterator[str | int]:
         for shard in self._node.replica.cluster.shards:
-            if shard.state.parts:
-                yield from list(shard.state.parts)
+            if shard.view.parts:
+                yield from list(shard.view.parts)
 
     def __len__(self) -> int:
-        return sum(len(s.state.parts) for s in self._node.replica.cluster.shards)
+        return sum(len(s.view.parts) for s in self._node.replica.cluster.shards)
 
     def __contains__(self, key: object) -> bool:
         try:
@@ -113,7 +113,33 @@ class Cache(Mapping[str | int, Any]):
         """
         steps = Path.parse(path)
         cluster = self._node.replica.cluster
-        return cluster.shards[cluster.find(steps[0])].state.at(steps, default)
+        return cluster.shards[cluster.find(steps[0])].view.at(steps, default)
+
+    async def read(
+        self, path: Key, default: Any = UNSET, *, timeout: float | None = None
+    ) -> Any:
+        """Ask the owner of a path what is there.
+
+        In quorum mode the answer includes every write that was acknowledged before the call
+        (linearizable, with the writes of that key); in the available mode it is what the owner has.
+
+        Args:
+            default: What to give when there is nothing.
+            timeout: Seconds; None is `constants.requests.timeout`.
+
+        Raises:
+            KeyMissing: there is nothing, and no default.
+            NoQuorum: a majority of the voters does not answer.
+            RequestTimeout: the owner does not answer.
+        """
+        guarantee = Guarantee(self._node, READ, Path.parse(path), NIL)
+        self._node.submit(guarantee)
+        try:
+            return await (guarantee if timeout is None else guarantee.timeout(timeout))
+        except KeyMissing:
+            if default is UNSET:
+                raise
+            return default
 
     # --- writing
 
@@ -303,9 +329,9 @@ class Cache(Mapping[str | int, Any]):
         shards = self._node.replica.cluster.shards
         if not 0 <= offset.shard < len(shards):
             raise ValueRefused("offset", f"there is no shard {offset.shard}")
-        log = shards[offset.shard].log
+        shard = shards[offset.shard]
         await self._node.until(
-            lambda: log.end >= offset.number and log.last_term >= offset.term,
+            lambda: shard.seen >= offset.number and shard.log.last_term >= offset.term,
             f"reached({offset})", timeout,
         )
 
@@ -324,7 +350,7 @@ class Cache(Mapping[str | int, Any]):
             "shards": sum(s.role == OWNER for s in cluster.shards),
             "records": sum(len(s.log.records) for s in cluster.shards),
             "log_bytes": sum(s.log.bytes for s in cluster.shards),
-            "commits": sum(s.log.end for s in cluster.shards),
+            "commits": sum(s.seen for s in cluster.shards),
             "members": len(cluster.ring.members),
             "ring": cluster.ring.checksum,
             "servers": len(cluster.servers),

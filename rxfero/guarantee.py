@@ -25,6 +25,7 @@ from rxfero.errors import (
     ConfigurationError,
     KeyMissing,
     MethodNotAllowed,
+    NoQuorum,
     NotDurable,
     NotReplicated,
     Refused,
@@ -260,6 +261,8 @@ class Guarantee(Call):
         what = f"{self.verb} {self.path if self.path is not None else ''}".strip()
         if code == status.TIMEOUT:
             node = self.node
+            if node.replica.cluster.short_of_voters():
+                return NoQuorum(f"{what}: less than a majority of the voters can be reached")
             seconds = self._seconds or node.replica.requests.timeout_s
             servers = len(node.replica.cluster.servers) if node.options.client else None
             return RequestTimeout(what, seconds, servers)
@@ -268,6 +271,9 @@ class Guarantee(Call):
         if code == status.LOST:
             return Uncertain(f"{what}: the session ended before an answer; it may have happened")
         detail: Any = None if self.result is None else unpack(self.result)
+        if code == status.NO_QUORUM:
+            heard, need = detail
+            return NoQuorum(f"{what}: {heard} voters can be reached, {need} are a majority")
         if code == status.NOT_REPLICATED:
             wanted, got = detail
             if wanted < DURABLE:

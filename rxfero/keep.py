@@ -62,8 +62,9 @@ class Keep:
         }
         fsync = options.fsync / 1000 if isinstance(options.fsync, int) else options.fsync
         self._disk = disk = Disk(self.path, owner, fsync, self._from_thread)
+        strict = self.name in options.voters
         try:
-            found = await self._node.loop.run_in_executor(None, partial(disk.open, strict=False))
+            found = await self._node.loop.run_in_executor(None, partial(disk.open, strict=strict))
         except OSError as error:
             raise ConfigurationError("storage", str(self.path), str(error)) from error
         try:

@@ -17,9 +17,11 @@ from typing import Any
 from rxfero.core.call import OK, Call
 from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.cluster import Settings
+from rxfero.core.hello import VOTERS
 from rxfero.core.link import Identity
 from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address, Contact
+from rxfero.core.quorum import Quorum
 from rxfero.core.replica import Ready, Replica
 from rxfero.discovery.hosts import parse_hosts
 from rxfero.errors import (
@@ -105,6 +107,10 @@ class Node:
         name = options.id or f"{self.rng.getrandbits(48):012x}"
         constants = options.constants
         digest = f"{constants.shards}/{constants.dht.vnodes}/{_named(options.hash)}"
+        quorum = None
+        if options.quorum is not None:
+            digest += f"{VOTERS}{options.quorum}:{','.join(sorted(options.voters))}"
+            quorum = None if options.client else Quorum(tuple(sorted(options.voters)))
         keep: Keep | None = None
         if options.storage is not None:
             keep = Keep(self, options, name)
@@ -115,7 +121,7 @@ class Node:
         )
         settings = Settings(
             name, boot, bool(options.client), constants, self.rng, options.hash,
-            options.partition, self._handled,
+            options.partition, self._handled, quorum,
         )
         self.replica = Replica(
             settings, identity, self.now, wall, secret=options.secret,

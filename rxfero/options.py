@@ -37,7 +37,10 @@ class Options:
             it is not there. None: it lives in memory alone.
         fsync: "group": every write is fsynced, many at a time; ms between fsyncs; or "never": the
             operating system decides, and nothing counts as durable.
-        quorum: None in this release: the available mode.
+        quorum: None: the available mode, in which both sides of a split go on. "majority": what a
+            majority of the `voters` has on disk counts, and nothing else.
+        voters: The names of 3 or 5 servers, each with `storage` and this as its `id`; the same on
+            every server. Other servers come and go as in the available mode.
         security: None, or {"secret": text}, the same on every node.
         constants: :class:`Constants`, or a nested dict of those to change.
         id: This node's name; random if not given. Unique among live nodes.
@@ -56,7 +59,8 @@ class Options:
     restore: Callable[..., Any] | None = None
     storage: str | os.PathLike[str] | None = None
     fsync: Any = "group"
-    quorum: None = None
+    quorum: str | None = None
+    voters: tuple[str, ...] = ()
     security: Mapping[str, str] | None = None
     constants: Constants = field(default_factory=Constants)
     id: str | None = None
@@ -101,6 +105,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
             raise ConfigurationError(name, value, "must be a function")
     _later(made)
     _storage(made)
+    _quorum(made)
     _security(made)
     for name in ("id", "cluster"):
         value = made.get(name)
@@ -135,8 +140,6 @@ def _later(made: dict[str, Any]) -> None:
         raise ConfigurationError(
             "multicast", made["multicast"], "not in this release: give hosts and ports"
         )
-    if made.get("quorum") is not None:
-        raise ConfigurationError("quorum", made["quorum"], "not in this release")
 
 
 def _storage(made: dict[str, Any]) -> None:
@@ -148,6 +151,29 @@ def _storage(made: dict[str, Any]) -> None:
             raise ConfigurationError("storage", storage, "is for servers: a client keeps nothing")
     if fsync not in ("group", "never") and not (type(fsync) is int and 0 < fsync <= 60_000):
         raise ConfigurationError("fsync", fsync, "must be 'group', 'never' or 1 to 60000 ms")
+
+
+def _quorum(made: dict[str, Any]) -> None:
+    quorum, voters = made.get("quorum"), made.get("voters", ())
+    if quorum not in (None, "majority"):
+        raise ConfigurationError("quorum", quorum, "must be None or 'majority'")
+    if not _is(voters, (tuple, list)) or not all(_is(v, str) and v for v in voters):
+        raise ConfigurationError("voters", voters, "must be a list of names of servers")
+    made["voters"] = voters = tuple(voters)
+    if quorum is None or made.get("client", False) is not False:
+        if voters and quorum is None:
+            raise ConfigurationError("voters", voters, "are for quorum='majority'")
+        return
+    if not voters:
+        raise ConfigurationError("quorum", quorum, "needs voters=: 3 or 5 names of servers")
+    if len(set(voters)) != len(voters) or len(voters) not in (3, 5):
+        raise ConfigurationError("voters", voters, "must be 3 or 5 different names of servers")
+    if made.get("id") in voters:
+        hint = "a voter keeps what it promised on a disk"
+        if made.get("storage") is None:
+            raise ConfigurationError("storage", None, f"must be given: {hint}")
+        if made.get("fsync", "group") != "group":
+            raise ConfigurationError("fsync", made["fsync"], f"must be 'group': {hint}")
 
 
 def _security(made: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ class Partition:
         shard = self._partitions.shard(self._key)
         key = self._key
         return [
-            r for r in shard.log.records if r.kind == DATA and r.path and r.path[0] == key
+            r for r in shard.shown if r.kind == DATA and r.path and r.path[0] == key
         ]
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Partitions(Mapping[str | int, Partition]):
     def __iter__(self) -> Iterator[str | int]:
         seen: set[str | int] = set()
         for shard in self._node.replica.cluster.shards:
-            for record in list(shard.log.records):
+            for record in list(shard.shown):
                 if record.kind == DATA and record.path and record.path[0] not in seen:
                     seen.add(record.path[0])
                     yield record.path[0]
@@ -87,14 +87,14 @@ class Partitions(Mapping[str | int, Partition]):
         if not isinstance(key, str | int):
             return False
         shard = self.shard(key)
-        return any(r.kind == DATA and r.path and r.path[0] == key for r in shard.log.records)
+        return any(r.kind == DATA and r.path and r.path[0] == key for r in shard.shown)
 
     def heads(self) -> dict[int, Offset]:
         """Give the offset of the newest record of every shard that has one."""
         return {
-            s.id: Offset(s.id, s.log.last_term, s.log.end)
+            s.id: Offset(s.id, s.log.term_at(s.seen), s.seen)
             for s in self._node.replica.cluster.shards
-            if s.log.end
+            if s.seen
         }
 
     def __repr__(self) -> str:

@@ -77,16 +77,16 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
 
 def heads(replica: Replica) -> dict[int, tuple[Term, int]]:
     """Give the end of every shard's log that has one."""
-    logs = [(shard.id, shard.log) for shard in replica.cluster.shards]
-    return {number: (log.last_term, log.end) for number, log in logs if log.end}
+    shards = [shard for shard in replica.cluster.shards if shard.seen]
+    return {s.id: (s.log.term_at(s.seen), s.seen) for s in shards}
 
 
 def state(replica: Replica) -> list[Change]:
     """Give the present state as changes, each with the offset of its key's last write."""
     changes: list[Change] = []
     for shard in replica.cluster.shards:
-        for key, value in list(shard.state.items()):
-            part = shard.state.parts[key]
+        for key, value in list(shard.view.items()):
+            part = shard.view.parts[key]
             number = part.number
             term = shard.log.term_at(number) if number <= shard.log.end else shard.log.last_term
             record = Record(
@@ -100,13 +100,14 @@ def state(replica: Replica) -> list[Change]:
 
 def after(replica: Replica, offset: Offset) -> list[Change] | None:
     """Give the changes logged after an offset; None when the history does not reach back to it."""
-    log = replica.cluster.shards[offset.shard].log
-    if not log.base < offset.number <= log.end or log.term_at(offset.number) != offset.term:
+    found_in = replica.cluster.shards[offset.shard]
+    log = found_in.log
+    if not log.base < offset.number <= found_in.seen or log.term_at(offset.number) != offset.term:
         return None
     stamp = log[offset.number].hlc
     found: list[Change] = []
     for shard in replica.cluster.shards:
-        records = shard.log.records
+        records = shard.shown
         if shard.id == offset.shard:
             records = records[offset.number - log.base :]
         elif shard.log.base and records and records[0].hlc > stamp:

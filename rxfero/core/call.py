@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Reply statuses (REPLY, CONSISTENCY 3.4).
 OK, GAP, RETRY, UNKNOWN, NOT_REPLICATED, TOO_BIG, OVERLOADED, FAILED = range(8)
-COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED = range(8, 13)
+COMPARE, MISSING, WRONG, REFUSED, NOT_ALLOWED, NO_QUORUM = range(8, 14)
 # Outcomes decided here, never on the wire.
 TIMEOUT, LOST, CLOSED = range(20, 23)
 
@@ -49,6 +49,7 @@ def level_of(level: Any) -> int:
     raise ConfigurationError("ack", level, hint)
 
 
+READ = "rxfero.read"  # the verb of a read at the owner
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 SID_MAX = 128  # characters of a session's id
 

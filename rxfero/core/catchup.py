@@ -100,17 +100,26 @@ def _read_hist(hist: Any) -> list[tuple[Term, int]]:
     return pairs
 
 
-def locate(cursor: Cursor, shard: Shard, hist: list[tuple[Term, int]], end: int) -> None:
-    """Decide what a follower with this history of a shard needs (R3: also lower its match)."""
+def locate(
+    cursor: Cursor, shard: Shard, hist: list[tuple[Term, int]], end: int, *, client: bool = False
+) -> None:
+    """Decide what a follower with this history of a shard needs (R3: also lower its match).
+
+    A client gets what readers see. In quorum mode it may know more of that than this node does
+    yet, and never has to go back.
+    """
     log = shard.log
+    last = shard.seen if client else log.end
     point = common(log.hist, log.end, hist, end)
     cursor.match[shard.id] = min(cursor.match.get(shard.id, 0), point)
     cursor.durable[shard.id] = min(cursor.durable.get(shard.id, 0), point)
     cursor.behind.pop(shard.id, None)
     cursor.snaps.pop(shard.id, None)
-    if point < end or point < log.base:
+    if client and shard.prefix is not None:
+        end = point
+    if point < end or (point < log.base and point < last):
         cursor.snaps[shard.id] = point
-    elif point < log.end:
+    elif point < last:
         cursor.behind[shard.id] = point + 1
 
 
@@ -127,11 +136,13 @@ def tails(
     size = 0
     for number in wanted:
         log = shards[number].log
+        last = log.end if fence != ZERO_TERM else shards[number].seen
         following = cursor.behind[number]
-        while following <= log.end:
+        while following <= last:
             if following <= log.base:
                 break
-            part = log.slice(following, RECORDS - len(records), room)
+            count = min(RECORDS - len(records), last + 1 - following)
+            part = log.slice(following, count, room)
             records += part
             where += [number] * len(part)
             size += sum(len(r.value) + 48 for r in part)
@@ -140,7 +151,7 @@ def tails(
                 cursor.behind[number] = following
                 yield columns.write(fence, where, records), size
                 where, records, size = [], [], 0
-        if following > log.end:
+        if following > last:
             cursor.behind.pop(number, None)
         else:
             del cursor.behind[number]
@@ -149,24 +160,31 @@ def tails(
         yield columns.write(fence, where, records), size
 
 
-def image(shard: Shard, fence: Term, point: int) -> bytes:
-    """Give a shard's state, with its log from `point` on as far as kept: what Image reads."""
+def image(shard: Shard, fence: Term, point: int, *, seen: bool = False) -> bytes:
+    """Give a shard's state, with its log from `point` on as far as kept: what Image reads.
+
+    Args:
+        seen: Whether only what readers see.
+    """
     log = shard.log
-    start = max(point, log.base)
-    records = log.slice(start + 1, log.end - start, 1 << 62) if log.end > start else []
+    end = shard.seen if seen else log.end
+    start = min(max(point, log.base), end)
+    records = log.slice(start + 1, end - start, 1 << 62) if end > start else []
     return pack_body([
         start,
         log.term_at(start) if start else ZERO_TERM,
-        [[*term, at] for term, at in log.hist],
+        [[*term, at] for term, at in log.hist if at <= end],
         columns.write(fence, [shard.id], records) if records else None,
-        log.end,
-        shard.dump(),
+        end,
+        shard.dump(seen=seen),
     ])
 
 
-def snapshot(shard: Shard, fence: Term, point: int) -> list[list[Any]]:
+def snapshot(
+    shard: Shard, fence: Term, point: int, *, seen: bool = False
+) -> list[list[Any]]:
     """Give the bodies that carry an :func:`image`, in parts."""
-    packed = image(shard, fence, point)
+    packed = image(shard, fence, point, seen=seen)
     parts = max(1, -(-len(packed) // CHUNK))
     return [
         [fence, shard.id, i, parts, packed[i * CHUNK : (i + 1) * CHUNK]] for i in range(parts)
@@ -257,11 +275,13 @@ def install(shard: Shard, image: Image) -> list[Record]:
     shard.stable = min(shard.stable, point)
     shard.synced = min(shard.synced, point)
     if point < log.end:
-        if point < log.base:
+        if point < log.base and shard.prefix is None:
             shard.dumps.append([shard.dump(), [_head(log)]])
         undone = log.cut(max(point, log.base))
         kept = [r for r in undone if r.number > point]
-        if kept:
+        if shard.prefix is not None:
+            assert point >= shard.prefix.commit, f"I8: {shard} cut at {point}"
+        elif kept:
             shard.branches.append(kept)
     known = log.end
     if image.base <= known and point >= log.base:

@@ -22,7 +22,7 @@ from rxfero.core.members import DEAD, Members
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.shard import OWNER, Shard
-from rxfero.core.value import pack_body
+from rxfero.core.value import pack, pack_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from rxfero.constants import Constants
     from rxfero.core.journal import Journal
+    from rxfero.core.quorum import Quorum
 
 RELAYED = 1 << 1  # flag of a frame that came through a third server
 RECORD_BYTES = 64  # what a record costs on the wire beside its value, roughly
@@ -47,6 +48,7 @@ class Settings(NamedTuple):
     hash: Callable[[bytes], int] | None
     partition: Callable[[Any], Any] | None
     handled: bool
+    quorum: Quorum | None = None  # of a server in quorum mode
 
 
 class Cluster:
@@ -62,7 +64,9 @@ class Cluster:
         self.rng = settings.rng
         self.members = members
         self.count = constants.shards
-        self.shards = [Shard(i) for i in range(self.count)]
+        self.quorum = settings.quorum
+        quorum = settings.quorum is not None
+        self.shards = [Shard(i, quorum=quorum) for i in range(self.count)]
         self.clock = Clock(max_clock_skew_ms=int(constants.clock.skew))
         self.now = 0.0
         self.wall_offset = 0.0
@@ -84,6 +88,9 @@ class Cluster:
         self._flush_at = constants.outbox.max
         self._acks: dict[tuple[str, Term], dict[int, int]] = {}
         self.journal: Journal | None = None  # of a server with a disk
+        self._seen_where: list[int] = []
+        self._seen: list[Record] = []
+        self._commits: dict[Term, dict[int, int]] = {}
 
     # --- keys and owners
 
@@ -178,21 +185,21 @@ class Cluster:
 
     def flush_log(self) -> None:
         """Pack the fresh records once and hand them to every follower."""
+        if self._seen:
+            where, fresh = self._seen_where, self._seen
+            self._seen_where, self._seen = [], []
+            self._show(where, fresh, None)
         if not self._fresh:
             return
         where, fresh = self._where, self._fresh
         self._where, self._fresh, self._fresh_bytes = [], [], 0
         self.touched.update(where)
-        self.changes.append((where, fresh))
-        self.touched.update(where)
-        if self.settings.partition is not None:
-            self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
-        if self.feeds or self.journal is not None:
+        packed = None
+        if self.journal is not None:
             packed = pack_body(columns.write(ZERO_TERM, where, fresh))
-            if self.journal is not None:
-                self.journal.grown(where, fresh, packed)
-            for cursor in self.feeds.values():
-                self._hand(cursor, frame.FEED, packed, where, fresh)
+            self.journal.grown(where, fresh, packed)
+        if self.quorum is None:
+            self._show(where, fresh, packed)
         if not self.cursors:
             return
         by_fence: dict[Term, tuple[list[int], list[Record]]] = {}
@@ -206,6 +213,16 @@ class Cluster:
             packed = pack_body(columns.write(fence, numbers, records))
             for cursor in self.cursors.values():
                 self._hand(cursor, frame.APPEND, packed, numbers, records)
+
+    def _show(self, where: list[int], fresh: list[Record], packed: bytes | None) -> None:
+        """Show records to the program and to the clients."""
+        self.changes.append((where, fresh))
+        if self.settings.partition is not None:
+            self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
+        if self.feeds:
+            packed = packed or pack_body(columns.write(ZERO_TERM, where, fresh))
+            for cursor in self.feeds.values():
+                self._hand(cursor, frame.FEED, packed, where, fresh)
 
     def _hand(
         self, cursor: Cursor, kind: int, packed: bytes, where: list[int], fresh: list[Record]
@@ -236,21 +253,25 @@ class Cluster:
                     cursor.paused = True
                     return
         for number, point in list(cursor.snaps.items()):
-            del cursor.snaps[number]
             shard = self.shards[number]
+            if kind == frame.FEED and shard.seen < shard.log.base:
+                continue  # what its state will be is not known to be committed yet
+            del cursor.snaps[number]
             if kind == frame.APPEND and shard.role != OWNER:
                 continue
             fence = shard.term if kind == frame.APPEND else ZERO_TERM
-            for body in catchup.snapshot(shard, fence, point):
+            for body in catchup.snapshot(shard, fence, point, seen=kind == frame.FEED):
                 self.say(cursor.name, frame.SNAP, body)
 
     def acknowledge(self, owner: str, fence: Term, ends: dict[int, int]) -> None:
         """Remember to tell an owner how far this node follows its shards."""
-        if self.journal is not None:
+        if self.journal is not None or self.quorum is not None:
             for number, end in ends.items():
                 shard = self.shards[number]
                 if fence == shard.promised and end > shard.matched:
                     shard.matched = end
+                    if shard.prefix is not None and shard.prefix.heard > shard.prefix.commit:
+                        self.commit(shard, min(shard.prefix.heard, end))
         known = self._acks.get((owner, fence))
         if known is None:
             self._acks[owner, fence] = ends
@@ -265,6 +286,52 @@ class Cluster:
                 min(shard.synced, shard.matched) for shard in map(self.shards.__getitem__, ends)
             ]
             self.say(owner, frame.APPENDED, [fence, list(ends), list(ends.values()), synced])
+
+    # --- quorum mode
+
+    def commit(self, shard: Shard, number: int) -> None:
+        """Let records count that a majority of the voters has on disk."""
+        prefix = shard.prefix
+        assert prefix is not None, "a commit without a quorum"
+        if number <= prefix.commit and prefix.number == prefix.commit:
+            return
+        records, jumped = prefix.advance(shard.log, number)
+        shard.view = prefix.state
+        if jumped:
+            self.note("reset", shard.id)
+            for feed in self.feeds.values():
+                feed.behind.pop(shard.id, None)
+                feed.snaps[shard.id] = 0
+        self._seen_where += [shard.id] * len(records)
+        self._seen += records
+
+    def tell_commit(self, shard: Shard) -> None:
+        """Remember to tell the followers how far an owned shard is committed."""
+        assert shard.prefix is not None, "a commit without a quorum"
+        self._commits.setdefault(shard.term, {})[shard.id] = shard.prefix.commit
+
+    def flush_commits(self) -> None:
+        """Tell what this turn has committed."""
+        commits, self._commits = self._commits, {}
+        for term, numbers in commits.items():
+            self.tell_all(frame.COMMITTED, [term, list(numbers), list(numbers.values())])
+
+    def short_of_voters(self) -> bool:
+        """Whether less than a majority of the voters can be reached, this node included."""
+        quorum = self.quorum
+        if quorum is None:
+            return False
+        names = [v for v in quorum.voters if v == self.name or self.reaches(v)]
+        return len(names) < quorum.need
+
+    def no_quorum(self) -> bytes:
+        """Give what a NO_QUORUM answer tells: voters that can be reached, voters needed."""
+        quorum = self.quorum
+        assert quorum is not None, "voters that do not answer, without voters"
+        names = [v for v in quorum.voters if v == self.name or self.reaches(v)]
+        return pack([len(names), quorum.need])
+
+    # --- the disk
 
     def safe_on_disk(self, ends: dict[int, int]) -> list[Shard]:
         """Tell owners how far their shards are on this node's disk; give those owned here."""

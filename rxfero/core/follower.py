@@ -148,6 +148,41 @@ class Follower:
                 safe.append((number, point))
         return safe
 
+    # --- quorum mode
+
+    def on_committed(self, source: str, body: list[Any]) -> None:
+        """Hear how far an owner's shards are committed; what matches here counts."""
+        del source
+        cluster = self._cluster
+        try:
+            fence, numbers, commits = body
+            term = Term.read(fence)
+            pairs: list[tuple[int, int]] = list(zip(numbers, commits, strict=True))
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a COMMITTED that cannot be read: {error}") from error
+        self._check(numbers)
+        for number, commit in pairs:
+            shard = cluster.shards[number]
+            if shard.prefix is None:
+                raise ProtocolError("a COMMITTED outside of quorum mode")
+            if term == shard.promised and shard.role != OWNER:
+                shard.prefix.heard = max(shard.prefix.heard, commit)
+                cluster.commit(shard, min(shard.prefix.heard, shard.matched))
+
+    def on_round(self, source: str, body: list[Any]) -> None:
+        """Tell an owner which of its shards this node still follows it in (R16)."""
+        try:
+            number, shards, terms = body
+            self._check(shards)
+            wanted: list[tuple[int, Term]] = [
+                (s, Term.read(t)) for s, t in zip(shards, terms, strict=True)
+            ]
+        except (TypeError, ValueError) as error:
+            raise ProtocolError(f"a ROUND that cannot be read: {error}") from error
+        mine = self._cluster.shards
+        still = [s for s, term in wanted if mine[s].promised == term]
+        self._cluster.say(source, frame.ROUNDED, [number, still])
+
     # --- telling and hearing histories
 
     def ask(self, source: str) -> None:
@@ -179,12 +214,12 @@ class Follower:
             said.add(number)
             shard = cluster.shards[number]
             if client or shard.role == OWNER:
-                catchup.locate(cursor, shard, hist, end)
+                catchup.locate(cursor, shard, hist, end, client=client)
                 if not client:
                     cluster.touched.add(number)
         for shard in cluster.shards:  # of what it did not name it has nothing
             if shard.id not in said and shard.log.end and (client or shard.role == OWNER):
-                catchup.locate(cursor, shard, [], 0)
+                catchup.locate(cursor, shard, [], 0, client=client)
                 if not client:
                     cluster.touched.add(shard.id)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
@@ -213,7 +248,7 @@ class Follower:
             number, hist, end, _ = catchup.read_history(row, cluster.count)
             shard = cluster.shards[number]
             if client or (shard.role == OWNER and shard.term == term):
-                catchup.locate(cursor, shard, hist, end)
+                catchup.locate(cursor, shard, hist, end, client=client)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
 
     def on_appended(
@@ -239,6 +274,10 @@ class Follower:
                     cluster.pump(cursor, kind)
                 if not cursor.synced and cursor.live:
                     cursor.synced = cluster.say(cursor.name, frame.HEADS, [DONE, None])
+                    if kind == frame.APPEND and cluster.quorum is not None:
+                        for shard in cluster.shards:
+                            if shard.role == OWNER:
+                                cluster.tell_commit(shard)
 
     def forget(self, name: str) -> None:
         """Drop what was known of a peer that is gone."""

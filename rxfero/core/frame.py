@@ -49,6 +49,9 @@ NACK: Final = 32
 SNAP: Final = 33
 HEADS: Final = 34
 FEED: Final = 35
+COMMITTED: Final = 36
+ROUND: Final = 37
+ROUNDED: Final = 38
 # Branches of a split.
 BRANCH: Final = 40
 WANT: Final = 41
@@ -121,6 +124,9 @@ _ROWS: Final = (
     Kind(SNAP, "SNAP", (_SS, _SC), _OPEN, "term, shard, part of its snapshot"),
     Kind(HEADS, "HEADS", _ANY, _OPEN, "ask or done, histories of shards"),
     Kind(FEED, "FEED", (_SC,), _OPEN, "columns of records for a client"),
+    Kind(COMMITTED, "COMMITTED", (_SS,), _OPEN, "term, shards, numbers a majority has on disk"),
+    Kind(ROUND, "ROUND", (_SS,), _OPEN, "number of the round, shards, terms"),
+    Kind(ROUNDED, "ROUNDED", (_SS,), _OPEN, "number of the round, shards still followed"),
     Kind(BRANCH, "BRANCH", (_SS,), _OPEN, "records of a branch"),
     Kind(WANT, "WANT", (_SS,), _OPEN, "ranges of a branch that are not covered"),
     Kind(OFFER, "OFFER", (_SS,), _OPEN, "ranges of a branch"),

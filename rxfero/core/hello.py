@@ -17,6 +17,7 @@ from rxfero.core.frame import CLIENT, SERVER
 from rxfero.errors import HandshakeRefused, ProtocolError
 
 MAGIC: Final = "rxfero"
+VOTERS = "|"  # in a digest: what follows only servers have to have in common
 PROTO_MIN, PROTO_MAX = 1, 1  # versions of the protocol this program speaks
 NONCE_MIN: Final = 16  # bytes
 TEXT_MAX: Final = 255  # characters of a name
@@ -111,7 +112,7 @@ def misfit(mine: Hello, theirs: Hello, *, dialed: bool) -> str | None:
     for what, a, b in (
         ("cluster", first.cluster, second.cluster),
         ("service", first.service, second.service),
-        ("a configuration with digest", first.digest, second.digest),
+        ("a configuration with digest", *_comparable(first, second)),
     ):
         if a != b:
             return f"node {first.name!r} has {what} {a!r}, node {second.name!r} has {b!r}"
@@ -121,6 +122,13 @@ def misfit(mine: Hello, theirs: Hello, *, dialed: bool) -> str | None:
         bare = me.name if theirs.secured else peer.name
         return f"the cluster has a secret and node {bare!r} has none"
     return None
+
+
+def _comparable(first: Identity, second: Identity) -> tuple[str, str]:
+    """Give the digests as they have to agree: a client need not know the voters."""
+    if CLIENT in (first.role, second.role):
+        return first.digest.partition(VOTERS)[0], second.digest.partition(VOTERS)[0]
+    return first.digest, second.digest
 
 
 def clock_ahead(mine: Hello, theirs: Hello, elapsed_s: float, skew_ms: float) -> str | None:

@@ -42,7 +42,7 @@ class Batch:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.ends: dict[int, int] = {}  # shard: number of its last record in here
-        self.then: list[Callable[[], None]] = []
+        self.then: list[Callable[[], object]] = []
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self.entries)} entries>"
@@ -65,7 +65,7 @@ class Journal:
         self.suspended = False  # since a write failed, until a new beginning is whole
         self._dead = False  # since then, until it begins anew
         self._held: dict[int, int] = {}  # what is written meanwhile, and counts then
-        self._acts: list[Callable[[], None]] = []
+        self._acts: list[Callable[[], object]] = []
 
     # --- what happened
 
@@ -91,9 +91,12 @@ class Journal:
         """Note what is left of a shard's branches."""
         self._batch.entries.append((BRANCHES, pack_body([shard.id, *branches_of(shard)])))
 
-    def then(self, act: Callable[[], None]) -> None:
+    def then(self, act: Callable[[], object]) -> None:
         """Do something when all that happened so far is on the disk; never if it cannot be."""
-        self._batch.then.append(act)
+        if self._written or self._batch.entries or self.suspended:
+            self._batch.then.append(act)
+        else:
+            act()
 
     # --- writing
 
@@ -120,7 +123,7 @@ class Journal:
     @property
     def waiting(self) -> bool:
         """Whether there is something to write."""
-        return bool(self._batch.entries or self._images or self._batch.then)
+        return bool(self._batch.entries or self._images)
 
     def take(self) -> list[Entry]:
         """Give the entries of this turn, to be written after those before."""
@@ -137,7 +140,12 @@ class Journal:
             if not self._images:
                 self._end(batch)
         self._batch = Batch()
-        self._written.append(batch)
+        if batch.entries:
+            self._written.append(batch)
+        elif self._written:
+            self._written[-1].then += batch.then
+        else:
+            self._acts += batch.then  # suspended: else it would have been done at once
         return batch.entries
 
     def wrote(self, *, synced: bool) -> dict[int, int]:
@@ -159,7 +167,10 @@ class Journal:
         shards = self._shards
         for number, end in ends.items():
             shards[number].synced = end
-        for act in batch.then:
+        acts = batch.then
+        if not self._written and not self._batch.entries:
+            acts, self._batch.then = acts + self._batch.then, []
+        for act in acts:
             act()
         return ends
 

@@ -29,6 +29,7 @@ from rxfero.core.call import (
     GAP,
     MAJORITY,
     MISSING,
+    NO_QUORUM,
     NOT_ALLOWED,
     NOT_REPLICATED,
     OK,
@@ -45,6 +46,7 @@ from rxfero.core.columns import write_numbers
 from rxfero.core.members import ALIVE, JOINING
 from rxfero.core.messages import PENDING, Dest, Inbound, Run, Shelves, write_answers
 from rxfero.core.position import ZERO_TERM, Offset, Term
+from rxfero.core.reads import Reads
 from rxfero.core.shard import OWNER, Shard, Wait
 from rxfero.core.tree import ABSENT
 from rxfero.core.value import pack, pack_body, unpack
@@ -108,6 +110,8 @@ class Owner:
         self._last_term: Term | None = None
         self.kind: type[Inbound] = Inbound
         self.inbox: list[Inbound | Run] = []
+        self.reads = Reads(cluster, self.answer)
+        self._commit_waits = cluster.quorum is not None
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
         self._served = Shelves()
         self.open: dict[tuple[str, int], Inbound] = {}
@@ -182,7 +186,9 @@ class Owner:
                 cluster.expiring.add(shard.id)
         shard.append(record)
         cluster.logged(shard, record)
-        if level == COMMIT or (level == AUTO and not cluster.cursors):
+        if not self._commit_waits and (
+            level == COMMIT or (level == AUTO and not cluster.cursors)
+        ):
             self.answer(dest, number, OK, shard.term, at, reply)
         else:
             self._settle(dest, number, shard, at, level, reply)
@@ -219,7 +225,7 @@ class Owner:
         at = shard.sessions.number_of(dest.sid, seq)
         served = self._served.find(dest.sid, number)
         if served is not None and served[0] != OK:
-            self.answer(dest, number, served[0], shard.term, 0, served[1])
+            self._settle(dest, number, shard, at or 0, COMMIT, served[1], served[0], 0)
             return
         reply = None if served is None else served[1]
         log = shard.log
@@ -228,7 +234,7 @@ class Owner:
         if at is not None and log.base < at <= log.end:
             record = log.records[at - log.base - 1]
             if record.kind == VOID:
-                self.answer(dest, number, REFUSED, shard.term, 0, record.value)
+                self._settle(dest, number, shard, at, COMMIT, record.value, REFUSED, 0)
                 return
             if record.kind == COUNT:
                 reply = record.value
@@ -288,7 +294,7 @@ class Owner:
         status, value = refusal(error)
         self._void(dest.sid, seq, shard, value)
         self._served.of(dest.sid).note(number, (status, value))
-        self.answer(dest, number, status, shard.term, 0, value)
+        self._settle(dest, number, shard, shard.log.end, COMMIT, value, status, 0)
 
     def _void(self, sid: str, seq: int, shard: Shard, value: bytes) -> None:
         stamp = self._cluster.clock.tick(self._cluster.wall_ms)
@@ -304,18 +310,32 @@ class Owner:
     # --- levels
 
     def _settle(
-        self, dest: Dest, number: int, shard: Shard, at: int, level: int, value: Any
+        self, dest: Dest, number: int, shard: Shard, at: int, level: int, value: Any,
+        status: int = OK, offset: int | None = None,
     ) -> None:
-        if level != COMMIT and self.reach(shard, level) < at:
+        """Answer when the log is as far as `at` at a level: also that something was refused.
+
+        In quorum mode what a refusal saw may still come to nothing, so it waits as a write does.
+        """
+        if (self._commit_waits or level != COMMIT) and self.reach(shard, level) < at:
             # sooner than its caller gives up, who learns then how far it came
             limit = self._cluster.now + self._cluster.constants.requests.timeout * 0.0008
-            shard.waits.append(Wait(at, level, (dest, number, value), limit))
+            reply = (dest, number, status, at if offset is None else offset, value)
+            shard.waits.append(Wait(at, level, reply, limit))
             self._cluster.waiting.add(shard.id)
             return
-        self.answer(dest, number, OK, shard.term, at, value)
+        self.answer(dest, number, status, shard.term, at if offset is None else offset, value)
 
     def reach(self, shard: Shard, level: int) -> int:
         """Give how far into a shard's log a level of acknowledgement has come."""
+        if shard.prefix is not None:
+            end = shard.prefix.commit
+            if level in (COMMIT, AUTO, MAJORITY):
+                return end
+            return min(end, self._reach(shard, level))
+        return self._reach(shard, level)
+
+    def _reach(self, shard: Shard, level: int) -> int:
         cluster = self._cluster
         end = shard.log.end
         cursors = cluster.cursors
@@ -368,10 +388,14 @@ class Owner:
                 match[number] = min(end, shard.log.end)
                 touched.add(number)
                 waits = shard.waits
+                if self._commit_waits:
+                    if waits:
+                        self.resolve(shard)
+                    continue
                 while waits and waits[0].level in ONE and waits[0].number <= end:
                     wait = waits.popleft()
-                    dest, request, value = wait.reply
-                    self.answer(dest, request, OK, fence, wait.number, value)
+                    dest, request, status, at, value = wait.reply
+                    self.answer(dest, request, status, fence, at, value)
                 if waits:
                     self.resolve(shard)
                 else:
@@ -387,8 +411,25 @@ class Owner:
             shard = shards[number]
             if shard.role == OWNER and shard.term == fence and end > durable.get(number, 0):
                 durable[number] = min(end, shard.log.end)
-                if shard.waits:
-                    self.resolve(shard)
+                self.safer(shard)
+
+    def safer(self, shard: Shard) -> None:
+        """Look at what waits for disks: one has more of an owned shard than before (R5)."""
+        cluster, quorum, prefix = self._cluster, self._cluster.quorum, shard.prefix
+        if quorum is not None and prefix is not None:
+            number, cursors = shard.id, cluster.cursors
+            to = min(shard.log.end, quorum.reached([
+                shard.synced if voter == cluster.name
+                else cursors[voter].durable.get(number, 0) if voter in cursors else 0
+                for voter in quorum.voters
+            ]))
+            # Of an earlier term only together with one of the own: else it could be undone yet.
+            if to > prefix.commit and to >= shard.log.hist[-1][1]:
+                cluster.commit(shard, to)
+                cluster.tell_commit(shard)
+                self.reads.look()
+        if shard.waits:
+            self.resolve(shard)
 
     def resolve(self, shard: Shard) -> None:
         """Answer the waits of a shard whose level has been reached."""
@@ -401,8 +442,8 @@ class Owner:
             if limit is None:
                 limit = reached[wait.level] = self.reach(shard, wait.level)
             if wait.number <= limit:
-                dest, number, value = wait.reply
-                self.answer(dest, number, OK, shard.term, wait.number, value)
+                dest, number, status, at, value = wait.reply
+                self.answer(dest, number, status, shard.term, at, value)
             else:
                 kept = deque() if kept is None else kept
                 kept.append(wait)
@@ -420,6 +461,7 @@ class Owner:
     def late(self) -> None:
         """Answer the waits whose time is over with how far they came."""
         cluster = self._cluster
+        self.reads.look()
         for number in list(cluster.waiting):
             shard = cluster.shards[number]
             kept: deque[Wait] = deque()
@@ -436,7 +478,10 @@ class Owner:
                     got = sum(
                         c.match.get(number, 0) >= wait.number for c in cluster.cursors.values()
                     )
-                dest, request, _ = wait.reply
+                dest, request, _, _, _ = wait.reply
+                if shard.prefix is not None and shard.prefix.commit < wait.number:
+                    self.answer(dest, request, NO_QUORUM, shard.term, 0, cluster.no_quorum())
+                    continue
                 self.answer(
                     dest, request, NOT_REPLICATED, shard.term, wait.number, pack([wait.level, got])
                 )
@@ -449,8 +494,9 @@ class Owner:
         waits, shard.waits = shard.waits, deque()
         self._cluster.waiting.discard(shard.id)
         for wait in waits:
-            dest, number, _ = wait.reply
+            dest, number, _, _, _ = wait.reply
             self.answer(dest, number, RETRY, ZERO_TERM, 0, None)
+        self.reads.look()
 
     # --- with a handler
 
@@ -460,9 +506,14 @@ class Owner:
         shelf = self._served.of(sid)
         if shelf.knows(number):
             known = shelf.find(number)
-            if known is not None:
+            if known is None:
+                return
+            if not inbound.seq or self._cluster.shards[inbound.shard].sessions.has(
+                sid, inbound.seq
+            ):
                 self._repeat_served(inbound, known)
-            return
+                return
+            shelf.forget(number)  # what it logged has been undone since
         if inbound.seq:
             line = self._busy.get((sid, inbound.shard))
             if line is not None:
@@ -591,11 +642,12 @@ class Owner:
             if status == OK:
                 self._settle(inbound.dest, number, shard, at, inbound.level, value)
             else:
-                self.answer(inbound.dest, number, status, shard.term, at, value)
+                self._settle(inbound.dest, number, shard, at, COMMIT, value, status)
         else:
             if not shard.sessions.has(sid, inbound.seq):
                 self._void(sid, inbound.seq, shard, value or NIL)
-            self.answer(inbound.dest, number, status, shard.term, 0, value)
+            at = shard.sessions.number_of(sid, inbound.seq) or shard.log.base
+            self._settle(inbound.dest, number, shard, at, COMMIT, value, status, 0)
         line = self._busy.pop((sid, inbound.shard), None)
         while line:
             follower = line.popleft()

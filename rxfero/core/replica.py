@@ -138,6 +138,9 @@ class Replica:
             frame.APPEND: self.follower.on_append,
             frame.APPENDED: self._on_appended,
             frame.FEED: self.follower.on_feed,
+            frame.COMMITTED: self.follower.on_committed,
+            frame.ROUND: self.follower.on_round,
+            frame.ROUNDED: self.owner.reads.on_rounded,
             frame.NACK: self.follower.on_nack,
             frame.SNAP: self.follower.on_snap,
             frame.HEADS: self.follower.on_heads,
@@ -187,8 +190,7 @@ class Replica:
         journal = cluster.journal
         assert journal is not None, "entries of a node without a journal"
         for shard in cluster.safe_on_disk(journal.wrote(synced=synced)):
-            if shard.waits:
-                self.owner.resolve(shard)
+            self.owner.safer(shard)
 
     def unwritten(self) -> None:
         """Entries could not be written; what is kept from now on begins anew later."""
@@ -563,6 +565,11 @@ class Replica:
             return True
         if not any(m.state == ALIVE for m in self.members.others()):
             return True
+        quorum = self.cluster.quorum
+        if quorum is not None:
+            others = [m.name for m in self.members.others() if m.state == ALIVE]
+            if quorum.heard(others) < quorum.need:
+                return True  # nobody could take over
         return all(
             s.role == FOLLOWER and s.owner is not None and s.log.last_term == s.promised
             and not (s.branches or s.dumps)
@@ -688,6 +695,8 @@ class Replica:
                 if self.members.dead:
                     continue  # it may only be cut off, and come back with what it wrote
                 point = min(point, shard.stable)
+            if shard.prefix is not None:
+                point = min(point, shard.prefix.number)  # I15: readers have to get there yet
             if point > log.base:
                 log.compact(point)
 
@@ -759,6 +768,8 @@ class Replica:
             self._handed_over()
         self.router.flush_calls()
         cluster.flush_log()
+        self.owner.reads.flush()
+        cluster.flush_commits()
         cluster.flush_acks()
         self.follower.flush()
         self.router.flush_answers()

@@ -19,7 +19,18 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
-from rxfero.core.call import CLOSED, GAP, LOST, OK, RETRY, TIMEOUT, UNKNOWN, WRITES, Call
+from rxfero.core.call import (
+    CLOSED,
+    GAP,
+    LOST,
+    NO_QUORUM,
+    OK,
+    RETRY,
+    TIMEOUT,
+    UNKNOWN,
+    WRITES,
+    Call,
+)
 from rxfero.core.position import Offset, Term
 
 if TYPE_CHECKING:
@@ -189,6 +200,14 @@ class Requests:
                 continue
             if status == RETRY:
                 self._hurry = min(self._hurry, now + RETRY_SOON_S)
+                self._refused.add(call.shard)
+                continue
+            if status == NO_QUORUM and call.seq:
+                # It may come to be yet, and those after it have their numbers: it stays pending.
+                if not call.done:
+                    call.status, call.result, call.done = status, value, True
+                    settled.append(call)
+                self._hurry = min(self._hurry, now + RETRY_S)
                 self._refused.add(call.shard)
                 continue
             del pending[number]

@@ -20,8 +20,10 @@ from rxfero.core.call import (
     COMPARE,
     DURABLE,
     LOWEST,
+    NO_QUORUM,
     NOT_ALLOWED,
     OK,
+    READ,
     RETRY,
     SID_MAX,
     WRITES,
@@ -72,7 +74,7 @@ class Router:
 
     def __init__(self, cluster: Cluster, owner: Owner, requests: Requests) -> None:
         self._cluster, self._owner, self.requests = cluster, owner, requests
-        self._parked: list[tuple[Dest, int, Row]] = []
+        self._parked: list[tuple[Dest, int, Row, float]] = []
         self._parked_bytes = 0
         self._turn = 0
         self._handled = cluster.settings.handled
@@ -134,9 +136,11 @@ class Router:
             else:
                 call.target = target
                 groups.setdefault(target, []).append(call)
-        self.requests.queue[:0] = held
+        if held:
+            self.requests.queue[:0] = held
+            self.requests.mixed = True
         for target, calls in groups.items():
-            self._send(target, calls)
+            self._send(target, calls, plain=not any(c.seq or c.verb == READ for c in calls))
         if local:
             cluster.clock.tick(cluster.wall_ms)
             dest = Dest("", cluster.name, self.requests.sid)
@@ -154,7 +158,7 @@ class Router:
             target = names[self._turn % len(names)]
             for call in part:
                 call.target = target
-            self._send(target, part)
+            self._send(target, part, plain=True)
 
     def _target_of(self, call: Call) -> str | None:
         cluster = self._cluster
@@ -179,14 +183,14 @@ class Router:
         self._turn += 1
         return list(servers)[self._turn % len(servers)]
 
-    def _send(self, target: str, calls: list[Call]) -> None:
+    def _send(self, target: str, calls: list[Call], *, plain: bool) -> None:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
         room = cluster.constants.outbox.frag // 2
         if (
-            cluster.client
+            plain
+            and cluster.client
             and len(calls) <= ROWS
-            and not any(c.seq for c in calls)
             and sum([len(c.value) for c in calls]) + 64 * len(calls) <= room
         ):
             cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))
@@ -302,7 +306,9 @@ class Router:
             number = self.place(row.verb, path, row.value)
         shard = cluster.shards[number]
         if shard.role == OWNER:
-            if (self._handled and path) or row.verb not in WRITES or not row.seq:
+            if row.verb == READ:
+                owner.reads.ask(dest, row.number, path, shard)
+            elif (self._handled and path) or row.verb not in WRITES or not row.seq:
                 self._to_handler(dest, row, number)
             else:
                 owner.write(dest, row, shard)
@@ -313,7 +319,8 @@ class Router:
         if target is not None or self._parked_bytes + len(row.value) + 64 > PARKED_BYTES:
             owner.answer(dest, row.number, RETRY, ZERO_TERM, 0, None)
             return None
-        self._parked.append((dest, hops, row))
+        limit = cluster.now + cluster.constants.requests.timeout * 0.0008
+        self._parked.append((dest, hops, row, limit))
         self._parked_bytes += len(row.value) + 64
         return None
 
@@ -346,7 +353,16 @@ class Router:
         parked, self._parked = self._parked, []
         self._parked_bytes = 0
         forwards: dict[tuple[Dest, int, str], list[Row]] = {}
-        for dest, hops, row in parked:
+        now, short = self._cluster.now, self._cluster.short_of_voters()
+        for dest, hops, row, limit in parked:
+            if short:
+                if now < limit:
+                    self._parked.append((dest, hops, row, limit))
+                    self._parked_bytes += len(row.value) + 64
+                else:
+                    told = self._cluster.no_quorum()
+                    self._owner.answer(dest, row.number, NO_QUORUM, ZERO_TERM, 0, told)
+                continue
             target = self.carry_out(dest, hops, row)
             if target is not None:
                 forwards.setdefault((dest, hops, target), []).append(row)

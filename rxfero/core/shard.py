@@ -20,6 +20,7 @@ from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
 from rxfero.core.columns import read_keys, whole_numbers
 from rxfero.core.log import OVERHEAD, Log
 from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.quorum import Prefix
 from rxfero.core.sessions import Sessions
 from rxfero.core.state import State
 from rxfero.core.value import unpack
@@ -104,6 +105,7 @@ class Shard:
         "marks",
         "matched",
         "owner",
+        "prefix",
         "promised",
         "role",
         "safe",
@@ -112,13 +114,16 @@ class Shard:
         "state",
         "synced",
         "term",
+        "view",
         "waits",
     )
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, quorum: bool = False) -> None:
         self.id = number
         self.log = Log()
-        self.state = State()
+        self.state = State()  # at the end of the log
+        self.prefix: Prefix | None = Prefix() if quorum else None
+        self.view = self.state if self.prefix is None else self.prefix.state  # what readers see
         self.sessions = Sessions()
         self.promised: Term = ZERO_TERM
         self.term: Term = ZERO_TERM
@@ -250,10 +255,25 @@ class Shard:
 
     # --- whole state
 
-    def dump(self) -> list[Any]:
-        """Give what the log is folded to, as plain values for a snapshot."""
+    @property
+    def seen(self) -> int:
+        """How far readers see the log."""
+        return self.log.end if self.prefix is None else self.prefix.number
+
+    @property
+    def shown(self) -> list[Record]:
+        """The retained records that readers see."""
+        log = self.log
+        return log.records if self.prefix is None else log.records[: max(0, self.seen - log.base)]
+
+    def dump(self, *, seen: bool = False) -> list[Any]:
+        """Give what the log is folded to, as plain values for a snapshot.
+
+        Args:
+            seen: Whether the state is to be the one that readers see.
+        """
         return [
-            self.state.dump(),
+            (self.view if seen else self.state).dump(),
             self.sessions.dump(),
             [[*term, spans] for term, spans in sorted(self.covers.items())],
             self.count,
@@ -269,8 +289,12 @@ class Shard:
         self.adopt(read_fold(dump))
 
     def adopt(self, fold: Fold) -> None:
-        """Replace the folded state."""
+        """Replace the folded state, the log being what it is folded from already."""
         self.state, self.sessions, self.covers, self.count, self.marks = fold
+        if self.prefix is None:
+            self.view = self.state
+        else:
+            self.prefix.rebase(self.log, self.state)
 
     def invariants(self) -> None:
         """Check what must hold between any two events."""

@@ -7,6 +7,7 @@ others (R1, R2), and does the owner's first acts: the TERM record, and the merge
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from rxfero.core import catchup, columns, frame
@@ -60,7 +61,7 @@ class Succession:
                 self.rounds.remove(takeover)
             elif cluster.now >= takeover.deadline:
                 self._late(takeover)
-        if self.stale or cluster.now >= self._look_at:
+        if (self.stale or cluster.now >= self._look_at) and not cluster.short_of_voters():
             self.stale, self._look_at = False, float("inf")
             wanted = self.wanted()
             if wanted:
@@ -75,12 +76,21 @@ class Succession:
             cluster.promise(shard, term)
             shard.role, shard.term = CANDIDATE, term
         voters = [m.name for m in cluster.members.others() if self._reachable(m.name)]
-        limit = cluster.now + cluster.constants.takeover.timeout / 1000
-        takeover = Takeover(term, wanted, cluster.name, voters, cluster.now, limit)
+        limit, quorum = cluster.now + cluster.constants.takeover.timeout / 1000, cluster.quorum
+        takeover = Takeover(term, wanted, cluster.name, voters, cluster.now, limit, quorum)
         self.rounds.append(takeover)
+        if quorum is not None and cluster.journal is not None:
+            cluster.flush_log()
+            cluster.journal.then(partial(self._safe_here, takeover))
         for name in voters:
             cluster.say(name, frame.PREPARE, [term, [s.id for s in wanted]])
         if takeover.enough():
+            self._choose(takeover)
+
+    def _safe_here(self, takeover: Takeover) -> None:
+        """The own promise is on the disk: it counts from now on (quorum mode)."""
+        takeover.safe_here()
+        if takeover in self.rounds and takeover.asking and takeover.enough():
             self._choose(takeover)
 
     def _reachable(self, name: str) -> bool:
@@ -90,9 +100,12 @@ class Succession:
     def _late(self, takeover: Takeover) -> None:
         cluster = self._cluster
         takeover.deadline = cluster.now + cluster.constants.takeover.timeout / 1000
-        if takeover.asking:
+        if takeover.asking and cluster.quorum is None:
             self._choose(takeover)
             return
+        if takeover.asking:
+            for number in list(takeover.shards):
+                self._give_up(takeover, number)
         for numbers in takeover.donors.values():
             for number in list(numbers):
                 self._give_up(takeover, number)
@@ -136,7 +149,11 @@ class Succession:
                 self.lost.append(shard)
             shard.owner = None
             granted.append(shard)
-        cluster.say(source, frame.PROMISE, [term, heads(granted), fenced])
+        promise = [term, heads(granted), fenced]
+        if cluster.quorum is None or cluster.journal is None:
+            cluster.say(source, frame.PROMISE, promise)
+        else:  # what is promised there may not be forgotten over a restart
+            cluster.journal.then(partial(cluster.say, source, frame.PROMISE, promise))
 
     def on_promise(self, source: str, body: list[Any]) -> None:
         """Count a promise; with the last one, choose whose log to go on from."""
@@ -260,6 +277,8 @@ class Succession:
             shard.branches, shard.dumps = [], []  # only servers offer what was undone (R7)
         if cluster.journal is not None:
             cluster.journal.replaced(shard)
+        if shard.prefix is not None:
+            return  # readers and clients see what is committed, and that has not changed
         for feed in cluster.feeds.values():
             feed.behind.pop(shard.id, None)
             feed.snaps[shard.id] = shard.log.base
@@ -320,9 +339,9 @@ class Succession:
             if shard.role == OWNER:
                 self.merge_own(shard)
                 continue
-            before = _held(shard)
+            before = (sum(map(len, shard.branches)), len(shard.dumps))
             records = uncovered(shard)
-            if cluster.journal is not None and _held(shard) != before:
+            if before != (sum(map(len, shard.branches)), len(shard.dumps)) and cluster.journal:
                 cluster.journal.branched(shard)
             if shard.owner is None:
                 continue
@@ -369,10 +388,6 @@ class Succession:
 
     def __repr__(self) -> str:
         return f"<Succession of {self._cluster.name} rounds={self.rounds}>"
-
-
-def _held(shard: Shard) -> tuple[int, int]:
-    return sum(map(len, shard.branches)), len(shard.dumps)
 
 
 def _term_and_numbers(body: list[Any], shards: int) -> tuple[Term, list[int]]:

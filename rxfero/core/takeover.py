@@ -4,8 +4,8 @@ Founding, join, leave, crash and heal are one procedure. The candidate makes a t
 node can make (its own boot is part of it), asks every member it believes alive to promise it, and
 so fences all lower terms. The promises carry the heads of the logs; the candidate fetches what the
 highest `(last term, end)` has beyond its own, logs a TERM record and serves. In the available mode
-it waits for all that are alive (:func:`enough`, the first of the two predicates in which the
-quorum mode will differ); who has not answered in `takeover.timeout` is left out.
+it waits for all that are alive, and who has not answered in `takeover.timeout` is left out; in
+quorum mode for a majority of the voters, and without one it gives up (R4).
 
 One takeover carries many shards in one round. Shards drop out of it one by one when somebody has
 promised a higher term; the rest goes on.
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from rxfero.core.columns import whole_numbers
 from rxfero.core.position import Term
+from rxfero.core.quorum import Quorum
 from rxfero.core.shard import CANDIDATE, Shard
 from rxfero.errors import ProtocolError
 
@@ -44,9 +45,13 @@ class Takeover:
         name: The candidate.
         voters: The members asked; those believed alive.
         deadline: Monotonic seconds at which the silent are left out.
+        quorum: In quorum mode: a majority of its voters has to promise, whoever else is silent.
     """
 
-    __slots__ = ("_best", "_waiting", "deadline", "donors", "name", "shards", "started", "term")
+    __slots__ = (
+        "_best", "_chosen", "_given", "_quorum", "_waiting", "deadline", "donors", "name", "shards",
+        "started", "term",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -56,8 +61,10 @@ class Takeover:
         voters: Iterable[str],
         now: float,
         deadline: float,
+        quorum: Quorum | None = None,
     ) -> None:
         self.term, self.name = term, name
+        self._quorum, self._given, self._chosen = quorum, set[str](), False
         self.started, self.deadline = now, deadline
         self.shards = {s.id: s for s in shards}
         self._waiting = set(voters)
@@ -67,7 +74,7 @@ class Takeover:
     @property
     def asking(self) -> bool:
         """Whether promises are still awaited."""
-        return bool(self._waiting)
+        return bool(self._waiting) if self._quorum is None else not self._chosen
 
     @property
     def silent(self) -> set[str]:
@@ -95,6 +102,11 @@ class Takeover:
             if best is not None and head > best[0]:
                 self._best[number] = (head, voter)
         self._waiting.discard(voter)
+        self._given.add(voter)
+
+    def safe_here(self) -> None:
+        """Note that the candidate's own promise cannot be forgotten any more."""
+        self._given.add(self.name)
 
     def leave_out(self, voter: str) -> None:
         """Do not wait for a member that died or refused."""
@@ -107,14 +119,17 @@ class Takeover:
             numbers.discard(number)
 
     def enough(self) -> bool:
-        """Whether the promises suffice (available mode: of all believed alive)."""
-        return not self._waiting
+        """Whether the promises suffice: of all believed alive, or of a majority of the voters."""
+        if self._quorum is None:
+            return not self._waiting
+        return self._quorum.heard(self._given) >= self._quorum.need
 
     def choose(self) -> tuple[list[Shard], dict[str, list[Shard]]]:
         """Give the shards to serve at once, and by donor those whose log must be fetched first."""
         ready: list[Shard] = []
         fetch: dict[str, list[Shard]] = {}
         self._waiting.clear()
+        self._chosen = True
         for shard in list(self.shards.values()):
             if shard.role != CANDIDATE or shard.term != self.term:
                 self.drop(shard.id)
@@ -143,7 +158,7 @@ class Takeover:
     @property
     def over(self) -> bool:
         """Whether nothing is left to wait for."""
-        return not self.shards or not (self._waiting or any(self.donors.values()))
+        return not self.shards or not (self.asking or any(self.donors.values()))
 
     def __repr__(self) -> str:
         state = f"asking {len(self._waiting)}" if self._waiting else f"fetching {len(self.donors)}"

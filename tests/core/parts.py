@@ -11,6 +11,7 @@ from rxfero.core.change import DATA, TERM, Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.members import ALIVE, Member, Members
 from rxfero.core.position import ZERO_TERM, Term
+from rxfero.core.quorum import Quorum
 from rxfero.core.ring import Ring
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, unpack_body
@@ -27,11 +28,12 @@ def constants(**given: Any) -> Constants:
 
 
 def cluster_of(
-    *others: str, name: str = "me", client: bool = False, handled: bool = False, **given: Any
+    *others: str, name: str = "me", client: bool = False, handled: bool = False,
+    quorum: Quorum | None = None, **given: Any,
 ) -> Cluster:
     """Give a node's cluster at 100 s in which `others` are alive and linked, as links 1, 2, ..."""
     rng = Random(1)
-    settings = Settings(name, BOOT, client, constants(**given), rng, None, None, handled)
+    settings = Settings(name, BOOT, client, constants(**given), rng, None, None, handled, quorum)
     me = None if client else Member(name, BOOT, "h", 1, ALIVE, 0, 100.0)
     cluster = Cluster(settings, Members(me, 2.0, 3.0))
     cluster.now, cluster.wall_offset = 100.0, 1_700_000_000.0

@@ -148,12 +148,22 @@ def test_a_snapshot_takes_back_what_was_on_its_way() -> None:
 def test_what_waits_for_the_disk_happens_in_its_turn() -> None:
     node, done = Node(), list[int]()
     node.journal.then(lambda: done.append(1))
+    assert done == [1], "all is written that there is"
+    node.log(0, ONE)
     assert node.journal.waiting
-    node.journal.take()
     node.journal.then(lambda: done.append(2))
-    assert done == []
-    node.journal.wrote(synced=True)
+    node.journal.take()
+    node.journal.then(lambda: done.append(3))
+    assert node.journal.take() == []
     assert done == [1]
+    node.journal.then(lambda: done.append(4))
+    node.log(0, ONE)
+    node.journal.take()
+    node.journal.wrote(synced=True)
+    assert done == [1, 2, 3]
+    node.journal.then(lambda: done.append(5))
+    node.journal.wrote(synced=True)
+    assert done == [1, 2, 3, 4, 5]
 
 
 def test_a_new_beginning_goes_on_some_shards_a_turn() -> None:

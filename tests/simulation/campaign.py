@@ -39,6 +39,11 @@ class Campaign:
             faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
         self.faults: list[str] = list(faults)
         self.disks = forced.get("disks", rng.choice((0, 0, 1, 9)))  # servers that have one
+        self.quorum = forced.get("quorum", False)  # majority of three or five voters with disks
+        voters = 0
+        if self.quorum:
+            self.servers = forced.get("servers", rng.choice((3, 3, 5, 4, 6)))
+            self.disks = voters = 5 if self.servers > 4 else 3
         self.duration = duration
         self.world = World(
             seed,
@@ -48,6 +53,7 @@ class Campaign:
                 "takeover.timeout": 2000,
             },
             handled=self.handled,
+            voters=tuple(f"n{i}" for i in range(voters)) if self.quorum else (),
         )
         self.rng = self.world.rng
 
@@ -172,5 +178,6 @@ class Campaign:
         return (
             f"<Campaign seed={self.world.seed} servers={self.servers} clients={self.clients}"
             f" faults={self.faults} retain={self.retain} handled={self.handled}"
-            f" history={self.history} skew={self.skew} shape={self.shape} disks={self.disks}>"
+            f" history={self.history} skew={self.skew} shape={self.shape} disks={self.disks}"
+            f" quorum={self.quorum}>"
         )

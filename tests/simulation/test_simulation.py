@@ -43,7 +43,22 @@ def test_faults_break_no_promise() -> None:
 
 @pytest.mark.parametrize("seed", FAILED)
 def test_a_seed_that_failed_once(seed: int) -> None:
-    Campaign(seed, duration=FAILED[seed]).run()
+    Campaign(seed, duration=FAILED[seed], disks=0).run()
+
+
+@pytest.mark.parametrize("seed", range(FIRST, min(LAST, FIRST + 6)))
+def test_a_majority_of_voters_loses_nothing(seed: int) -> None:
+    assert Campaign(seed, duration=8.0, quorum=True).run().world.acked()
+
+
+@pytest.mark.parametrize("seed", [5, 27, 30])
+def test_a_seed_of_voters_that_failed_once(seed: int) -> None:
+    Campaign(seed, quorum=True).run()
+
+
+@pytest.mark.parametrize("seed", range(FIRST, min(LAST, FIRST + 6)))
+def test_what_was_on_a_disk_is_never_lost(seed: int) -> None:
+    assert Campaign(seed, duration=8.0, disks=9).run().world.acked()
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -16,7 +16,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
@@ -29,6 +29,7 @@ from rxfero.core.members import ALIVE
 from rxfero.core.owner import Inbound
 from rxfero.core.peering import Address
 from rxfero.core.position import Term
+from rxfero.core.quorum import Prefix, Quorum
 from rxfero.core.replica import Replica
 from rxfero.core.sessions import Sessions
 from rxfero.core.shard import OWNER, Shard
@@ -60,6 +61,16 @@ class Write(Call):
         self.crashes = 0
         self.born = 0.0
         self.told = 0  # how often it settled
+
+
+class Operation(NamedTuple):
+    """What a program did to one key, and what it learnt: for the check of linearizability."""
+
+    key: str
+    what: str  # "write" or "read"
+    value: Any
+    begun: float
+    ended: float  # infinite when its outcome is not known
 
 
 class Wire:
@@ -115,7 +126,7 @@ class Disk:
 
     def shards(self, count: int) -> list[Shard]:
         """Give what a node would find."""
-        shards = [Shard(i) for i in range(count)]
+        shards = [Shard(i, quorum=World.current.quorum is not None) for i in range(count)]
         replay = Replay(shards, whole=self.whole)
         for kind, body in self.safe:
             replay.take(kind, body)
@@ -163,7 +174,8 @@ class Host:
         identity = Identity("rxfero", "sim", self.name, boot, role, self.group, host, port, "d")
         seed = rng.getrandbits(64)
         settings = Settings(
-            self.name, boot, self.client, world.constants, Random(seed), None, None, world.handled
+            self.name, boot, self.client, world.constants, Random(seed), None, None, world.handled,
+            None if self.client else world.quorum,
         )
         self.replica = Replica(settings, identity, world.now, wall)
         self.kept = []
@@ -409,8 +421,13 @@ class World:
     current: World
 
     def __init__(
-        self, seed: int, constants: dict[str, Any] | None = None, *, handled: bool = False
+        self, seed: int, constants: dict[str, Any] | None = None, *, handled: bool = False,
+        voters: tuple[str, ...] = (),
     ) -> None:
+        self.quorum = Quorum(voters) if voters else None
+        self.committed: dict[tuple[int, int], Record] = {}
+        self._prefixes: dict[tuple[str, int, int], tuple[int, int]] = {}
+        self.history: list[Operation] = []  # reads at the owner and writes, with what they gave
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -689,7 +706,7 @@ class World:
             if event in ("reset", "rollback"):
                 number = payload if event == "reset" else payload[0]
                 shard = host.replica.cluster.shards[number]
-                self._applied[host.name, host.epoch, number] = shard.log.end
+                self._applied[host.name, host.epoch, number] = shard.seen
             if event not in ("stable", "tack", "ack"):
                 self.notices.append((host.name, event, payload))
         for call in ready.settled:
@@ -710,15 +727,32 @@ class World:
             assert before is None or before <= shard.promised, f"I3: {host.name} {shard}"
             self._promised[key] = shard.promised
             end = self._ends.get(key, 0)
-            assert shard.log.end >= end or shard.id in self._undone, (
+            assert shard.log.end >= end or shard.id in self._undone or shard.prefix, (
                 f"I13: {host.name} goes back in silence, from {end} to {shard}"
             )
             self._ends[key] = shard.log.end
+            if shard.prefix is not None:
+                self._committed(host, shard, shard.prefix)
             if shard.role == 2:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"
         if self.events % 16 == 0:
             host.replica.invariants()
+
+    def _committed(self, host: Host, shard: Shard, prefix: Prefix) -> None:
+        """What is committed stays, the same on every node (I8), and nobody goes back (I13)."""
+        key = (host.name, host.epoch, shard.id)
+        number, commit = self._prefixes.get(key, (0, 0))
+        assert prefix.number >= number, f"I13: {host.name} {prefix} after {number}"
+        assert prefix.commit >= commit, f"I8: {host.name} {prefix} after {commit}"
+        self._prefixes[key] = (prefix.number, prefix.commit)
+        assert shard.log.end >= prefix.commit or prefix.number < shard.log.base, (
+            f"I8: {host.name} {shard} has less than {prefix}"
+        )
+        log = shard.log
+        for at in range(max(commit, log.base) + 1, min(prefix.commit, log.end) + 1):
+            record = self.committed.setdefault((shard.id, at), log[at])
+            assert record == log[at], f"I8: {host.name} {shard} at {at}: {log[at]} not {record}"
 
     def remembered(self, host: Host, shard: Shard) -> None:
         """A restarted process goes on from its disk: what it promised there, it keeps."""
@@ -842,6 +876,9 @@ class World:
         assert len(rings) == 1, f"I10: {[(h.name, h.replica.members) for h in servers]}"
         assert rings == {tuple(sorted(h.name for h in servers))}, f"I10: ring {rings}"
         for number in range(self.constants.shards):
+            for host in servers:
+                prefix = host.replica.cluster.shards[number].prefix
+                assert prefix is None or prefix.number == prefix.commit, f"I10: {host} {prefix}"
             self._quiet_shard(number, hosts, servers)
         for host in hosts:
             assert host.ready, f"I10: {host} is not of use"
@@ -918,6 +955,7 @@ class World:
                 if shards[call.shard].sessions.has(call.sid, call.seq):
                     continue
                 lost = self.excused.get(key)
+                assert self.quorum is None, f"I8: acknowledged and lost: {key} {call}"
                 assert lost is not None, f"I4: lost without a trace: {key} {call} {call.offset}"
                 self.lost += 1
                 if lost == 1 << 30:

@@ -219,6 +219,8 @@ class SimulatedCluster(Faults):
     async def same(self, *who: Who, timeout_s: float = WAIT_S) -> dict[Any, Any]:
         """Wait until members (all running ones) hold the same, and give it.
 
+        What a heal undid on a server is offered to the owner and merged again; that is waited for.
+
         Raises:
             TimeoutError: they did not within so many virtual seconds; names a key that differs.
         """
@@ -232,6 +234,10 @@ class SimulatedCluster(Faults):
 
     @staticmethod
     def _difference(members: list[Member]) -> str | None:
+        for member in members:
+            for shard in member.node.replica.cluster.shards:
+                if shard.branches or shard.dumps:
+                    return f"{member.name} has something to merge in shard {shard.id}"
         first = dict(members[0].cache)
         for member in members[1:]:
             other = dict(member.cache)

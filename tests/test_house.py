@@ -95,7 +95,7 @@ LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
 TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
     **dict.fromkeys(
         """
-        core.branches core.cluster core.peering
+        core.cluster
         core.requests core.succession core.follower core.owner core.router core.replica
         """.split(),  # noqa: SIM905
         "simulation/test_scenarios.py",

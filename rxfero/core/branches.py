@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, Record
 from rxfero.core.path import overlaps
 from rxfero.core.position import Term
-from rxfero.core.shard import Shard
-from rxfero.core.value import pack, unpack
+from rxfero.core.shard import Fold, Shard, read_fold, read_intervals
+from rxfero.core.value import pack
 from rxfero.errors import ProtocolError, RxferoError
 
 MERGED_AT_ONCE = 256  # records of a branch in one frame, merged in one turn
@@ -80,7 +80,7 @@ class Merge:
         inherited: list[Any] = []
         for record in fresh:
             if record.kind == MERGE:
-                inherited += unpack(record.value)
+                inherited += [[*term, lo, hi] for term, lo, hi in read_intervals(record.value)]
                 continue
             if record.kind == TERM:
                 continue
@@ -94,34 +94,28 @@ class Merge:
         return drafts
 
     def dump(self, dump: list[Any]) -> list[Draft]:
-        """Give what to log for the state of a log that diverged below its base."""
+        """Give what to log for the state of a log that diverged below its base.
+
+        Raises:
+            ProtocolError: it is no such thing.
+        """
         shard = self._shard
-        try:
-            (parts, _, covers, count, marks), ranges = dump
-            positions = [(Term(n, boot), number) for n, boot, number in ranges]
-            rows = [tuple(part) for part in parts]
-        except (TypeError, ValueError) as error:
-            raise ProtocolError("a dump of a state that cannot be read") from error
-        if positions and all(shard.covered(*p) for p in positions):
+        fold, positions = read_dump(dump)
+        if all(shard.covered(*p) for p in positions):
             return []
         drafts: list[Draft] = []
-        for key, value, _, hlc, sid, seq, expires in sorted(rows, key=lambda row: row[3]):
-            if sid and shard.sessions.has(sid, seq):
+        records = [part for part in fold.state.parts.values() if isinstance(part, Record)]
+        for record in sorted(records, key=_stamp):
+            if record.sid and shard.sessions.has(record.sid, record.seq):
                 continue
-            drafts.append(
-                self.outcome(
-                    Record(positions[-1][0], 0, DATA, sid, seq, (key,), "update", value, hlc, None,
-                           expires)
-                )
-            )
-        if count > shard.count:
-            drafts.append(Draft(COUNT, "", 0, (), "count", pack(count), 0, None, 0))
+            drafts.append(self.outcome(record._replace(term=positions[-1][0], number=0)))
+        if fold.counter > shard.count:
+            drafts.append(Draft(COUNT, "", 0, (), "count", pack(fold.counter), 0, None, 0))
         drafts += [
             Draft(COUNT, "", 0, (), "mark", pack(mark), 0, None, 0)
-            for mark in marks
-            if mark not in shard.marks
+            for mark in sorted(fold.marks - shard.marks)
         ]
-        inherited = [[n, boot, lo, hi] for n, boot, spans in covers for lo, hi in spans]
+        inherited = [[*term, lo, hi] for term, spans in fold.covers.items() for lo, hi in spans]
         drafts.append(_merge_draft([[*t, n, n] for t, n in positions], inherited))
         return drafts
 
@@ -171,6 +165,22 @@ class Merge:
         return f"<Merge into {self._shard!r}>"
 
 
+def read_dump(dump: Any) -> tuple[Fold, list[tuple[Term, int]]]:
+    """Read a state and the positions under which its merge is covered.
+
+    Raises:
+        ProtocolError: it is no such thing.
+    """
+    try:
+        image, ranges = dump
+        positions = [(Term.read((n, boot)), number) for n, boot, number in ranges]
+    except (TypeError, ValueError) as error:
+        raise ProtocolError("a dump of a state that cannot be read") from error
+    if {type(number) for _, number in positions} != {int}:
+        raise ProtocolError("a dump of a state without its position")
+    return read_fold(image), positions
+
+
 def numbered(record: Record) -> bool:
     """Whether a record was added under an id: it never replaces another, it gets the next id."""
     path = record.path
@@ -186,6 +196,10 @@ def newer(one: Record, other: Record) -> bool:
 
 def _position(record: Record) -> tuple[Term, int]:
     return (record.term, record.number)
+
+
+def _stamp(record: Record) -> int:
+    return record.hlc
 
 
 def _intervals(records: list[Record]) -> list[list[int]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
 THROTTLED, CLIENT, REMOVED = "throttled", "client", "removed"
+DOUBLINGS = 32  # of a wait: beyond any cap
 STATUSES = (DISCONNECTED, CONNECTING, CONNECTED, THROTTLED, CLIENT, REMOVED)
 
 
@@ -175,12 +176,13 @@ class Peering:
             return
         contact.link, contact.reason = None, reason
         if contact.role == "client":
-            self.clients.pop(contact.name or "", None)
+            if self.clients.get(contact.name or "") is contact:
+                del self.clients[contact.name or ""]
             self._status(contact, DISCONNECTED)
             self._status(contact, REMOVED)
             return
         retries = self._constants.retries
-        wait = min(retries.cap, retries.base * 2.0**contact.attempts) / 1000
+        wait = min(retries.cap, retries.base * 2 ** min(contact.attempts, DOUBLINGS)) / 1000
         contact.next_at = now + wait * (1 - retries.jitter * self._rng.random())
         contact.attempts += 1
         self._status(contact, DISCONNECTED)

@@ -23,7 +23,7 @@ from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Prefix
 from rxfero.core.sessions import Sessions
 from rxfero.core.state import State
-from rxfero.core.value import unpack
+from rxfero.core.value import check_all, unpack
 from rxfero.errors import ProtocolError
 
 FOLLOWER, CANDIDATE, OWNER = 0, 1, 2
@@ -85,6 +85,7 @@ def read_fold(dump: Any) -> Fold:
         or any(len(path) != 1 for path in read_keys(list(keys)))
     ):
         raise ProtocolError("a state with a name, value, number or key that can be none")
+    check_all(list(values))
     return Fold(state, sessions, found, count, set(marks))
 
 
@@ -216,7 +217,7 @@ class Shard:
         elif kind == COUNT:
             self._count(record)
         elif kind == MERGE:
-            self.cover(_intervals(record.value))
+            self.cover(read_intervals(record.value))
 
     def _count(self, record: Record) -> None:
         if record.sid:
@@ -317,7 +318,7 @@ def _told(value: bytes) -> Any:
         return None
 
 
-def _intervals(value: bytes) -> list[tuple[Term, int, int]]:
+def read_intervals(value: bytes) -> list[tuple[Term, int, int]]:
     """Read what a MERGE record covers; one that cannot be read covers nothing, on any server."""
     try:
         spans = [(Term.read((n, boot)), lo, hi) for n, boot, lo, hi in _told(value)]

@@ -37,7 +37,8 @@ disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
 testing.trace testing.socket testing.link testing.host testing.stream testing.listener testing.network
 testing.loop
-testing.member testing.faults testing.schedule testing.simulated testing
+testing.member testing.faults testing.schedule testing.waiting testing.simulated testing.real
+testing testing.plugin
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "core", "discovery", "examples")
 
@@ -81,6 +82,8 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "uvloop": {"service"},
     "reactivex": {"streams", "events", "since", "guarantee", "handler", "operators", "examples"},
 }
+
+EXTRAS = {"pytest": "testing"}  # libraries that only a part of the package wants, and its extra
 
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
@@ -216,15 +219,17 @@ def test_a_library_has_its_homes(library: str) -> None:
 
 def test_what_is_imported_is_what_is_required() -> None:
     used = {i.split(".")[0] for p in MODULES.values() for i in imports(p, typing=True)}
-    foreign = used - sys.stdlib_module_names - {"rxfero"}
+    foreign = used - sys.stdlib_module_names - {"rxfero", *EXTRAS}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     required = {re.split(r"[^\w-]", text)[0] for text in project["dependencies"]}
     assert foreign == required == set(HOMES)
+    for library, extra in EXTRAS.items():
+        assert any(text.startswith(library) for text in project["optional-dependencies"][extra])
     assert project["version"] == rxfero.__version__
 
 
 def test_importing_the_package_is_cheap() -> None:
-    script = "import sys, rxfero; print(*sorted({m.split('.')[0] for m in sys.modules}))"
+    script = "import sys, rxfero.testing; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
     )

@@ -20,14 +20,13 @@ from rxfero.testing.member import Member
 from rxfero.testing.network import Network
 from rxfero.testing.schedule import Schedule
 from rxfero.testing.trace import LINES, Trace
+from rxfero.testing.waiting import Waiting
 
 PORT = 7000
 SHARDS = 16  # few: what a heartbeat costs grows with them
-LOOK_S = 0.01  # between looks at what is waited for
-WAIT_S = 60.0
 
 
-class SimulatedCluster(Faults):
+class SimulatedCluster(Faults, Waiting):
     """A cluster of real nodes on virtual time; an async context manager.
 
     It starts all members together and waits until the cluster is whole. At the end every member
@@ -141,11 +140,6 @@ class SimulatedCluster(Faults):
     # --- members
 
     @property
-    def running(self) -> list[Member]:
-        """The members that are ready, neither down nor paused."""
-        return [member for member in self.members if member.running]
-
-    @property
     def trace(self) -> Trace:
         """What happened so far."""
         return self.network.trace
@@ -184,68 +178,6 @@ class SimulatedCluster(Faults):
         Raises: (when awaited) what a fault raises that cannot be.
         """
         return self._loop.create_task(schedule.run(self))
-
-    # --- waiting
-
-    async def until(
-        self, predicate: Callable[[], bool], *, timeout_s: float = WAIT_S, what: str = "it"
-    ) -> None:
-        """Wait until something holds; looked at every 10 ms of virtual time.
-
-        Raises:
-            TimeoutError: it did not hold within so many virtual seconds.
-        """
-        limit = self._loop.time() + timeout_s
-        while not predicate():
-            if self._loop.time() >= limit:
-                raise TimeoutError(f"{what} did not come to be within {timeout_s:g} s")
-            await asyncio.sleep(LOOK_S)
-
-    async def whole(self, *, timeout_s: float = WAIT_S) -> None:
-        """Wait until the running members know all running servers as the cluster, and no other."""
-        await self.until(self._is_whole, timeout_s=timeout_s, what="the whole cluster")
-
-    def _is_whole(self) -> bool:
-        servers = sorted(m.id for m in self.servers if m.running)
-        for member in self.running:
-            known = {m for m in member.node.replica.cluster.servers if m != member.id}
-            enough = 1 if member.client else len(servers) - 1
-            if len(known) < enough or not known <= set(servers):
-                return False
-            if sorted(member.cache.ring.members) != servers:
-                return False
-        return True
-
-    async def same(self, *who: Who, timeout_s: float = WAIT_S) -> dict[Any, Any]:
-        """Wait until members (all running ones) hold the same, and give it.
-
-        What a heal undid on a server is offered to the owner and merged again; that is waited for.
-
-        Raises:
-            TimeoutError: they did not within so many virtual seconds; names a key that differs.
-        """
-        members = [self[one] for one in who] or self.running
-        try:
-            await self.until(lambda: self._difference(members) is None, timeout_s=timeout_s)
-        except TimeoutError:
-            found = self._difference(members)
-            raise TimeoutError(f"not the same after {timeout_s:g} s: {found}") from None
-        return dict(members[0].cache)
-
-    @staticmethod
-    def _difference(members: list[Member]) -> str | None:
-        for member in members:
-            for shard in member.node.replica.cluster.shards:
-                if shard.branches or shard.dumps:
-                    return f"{member.name} has something to merge in shard {shard.id}"
-        first = dict(members[0].cache)
-        for member in members[1:]:
-            other = dict(member.cache)
-            for key in [*first, *other]:
-                one, two = first.get(key, "nothing"), other.get(key, "nothing")
-                if one != two:
-                    return f"{key!r} is {one!r} on {members[0].name}, {two!r} on {member.name}"
-        return None
 
     def __repr__(self) -> str:
         return f"<SimulatedCluster seed={self.seed} {self.members!r}>"

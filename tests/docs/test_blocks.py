@@ -1,7 +1,7 @@
 """Every Python block of README and docs is a program that runs and ends by itself.
 
 What a block prints is what the `text` block behind it says. A block that cannot be run here has
-`<!-- skip: next "the reason" -->` above it.
+`<!-- skip: next -->` above it, and the reason.
 """
 
 from __future__ import annotations

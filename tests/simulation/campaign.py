@@ -10,11 +10,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rxfero.core.call import DURABLE, OK
+from rxfero.core.call import DURABLE, OK, READ
 from rxfero.core.path import Path
 from rxfero.core.ring import shard_of
 from rxfero.core.value import pack
-from tests.simulation.world import Disk, Host, World, Write
+from tests.simulation.world import REGISTER, Disk, Host, World, Write
 
 FAULTS = ("split", "link", "oneway", "alone", "crash", "pause", "leave", "slow")
 
@@ -67,6 +67,8 @@ class Campaign:
             host.skew = (rng.random() * 2 - 1) * self.skew
             world.after(rng.random() * 0.5, host.start)
             world.after(1.0 + rng.random(), self._step, host, 0)
+            if self.quorum:
+                world.after(1.0 + rng.random(), self._register, host, None, 0)
         if self.apart and self.servers > 1:  # founders that meet later
             world.split(["n0"], [n for n in world.hosts if n != "n0"])
         world.after(3.0, self._nemesis)
@@ -109,6 +111,21 @@ class Campaign:
         for i in range(rng.choice((1, 1, 1, 3, 10))):
             host.submit(self._write(f"{host.name}#{host.epoch}.{count}.{i}"))
         world.after(0.05 + rng.random() * 0.1, self._step, host, count + 1)
+
+    def _register(self, host: Host, last: Write | None, count: int) -> None:
+        """Read or write a register, one operation a process at a time: for the check of I9."""
+        world, rng = self.world, self.rng
+        if world.now >= self.duration:
+            return
+        if last is None or last.told or last.epoch != host.epoch:
+            last, path = None, Path((f"{REGISTER}{rng.randrange(4)}",))
+            if host.up and not host.stopped and not host.leaving:
+                if rng.random() < 0.5:
+                    last = Write(READ, path, pack(None), 0)
+                else:
+                    last = Write("update", path, pack(f"{host.name}#{host.epoch}.{count}"), 0)
+                host.submit(last)
+        world.after(0.05 + rng.random() * 0.2, self._register, host, last, count + 1)
 
     def _write(self, value: str) -> Write:
         rng = self.rng

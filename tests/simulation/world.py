@@ -16,11 +16,11 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
-from rxfero.core.call import DURABLE, OK, Call
+from rxfero.core.call import DURABLE, MISSING, OK, READ, Call
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Settings
 from rxfero.core.journal import BEGIN, WHOLE, Entry, Replay
@@ -34,12 +34,14 @@ from rxfero.core.replica import Replica
 from rxfero.core.sessions import Sessions
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.state import State
-from rxfero.core.value import pack
+from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError, RxferoError
+from rxfero.testing.checkers import UNKNOWN, Operation, Violation, linearizable
 
 PORT = 7000
 EPOCH_S = 1_700_000_000.0
 SCAN_S = 2.0
+REGISTER = "register"  # the keys whose reads and writes are judged together (I9)
 
 CONSTANTS: dict[str, Any] = {
     "shards": 16,
@@ -53,24 +55,16 @@ CONSTANTS: dict[str, Any] = {
 class Write(Call):
     """A call of the simulated program, and what the world has to know to judge it."""
 
-    __slots__ = ("born", "crashes", "sid", "told", "writer")
+    __slots__ = ("born", "crashes", "ended", "epoch", "sid", "told", "writer")
 
     def __init__(self, verb: str, path: Any, value: bytes, level: int, **rest: Any) -> None:
         super().__init__(verb, path, value, level, **rest)
         self.writer = self.sid = ""
         self.crashes = 0
+        self.epoch = 0  # of the process that asked
         self.born = 0.0
+        self.ended = UNKNOWN
         self.told = 0  # how often it settled
-
-
-class Operation(NamedTuple):
-    """What a program did to one key, and what it learnt: for the check of linearizability."""
-
-    key: str
-    what: str  # "write" or "read"
-    value: Any
-    begun: float
-    ended: float  # infinite when its outcome is not known
 
 
 class Wire:
@@ -396,7 +390,7 @@ class Host:
             return
         world = self.world
         call.writer, call.crashes, call.born = self.name, world.crashes, world.now
-        call.sid = self.replica.requests.sid
+        call.sid, call.epoch = self.replica.requests.sid, self.epoch
         self.replica.submit(call, world.now)
         world.calls.append((self, self.epoch, call))
         self.mark()
@@ -427,7 +421,6 @@ class World:
         self.quorum = Quorum(voters) if voters else None
         self.committed: dict[tuple[int, int], Record] = {}
         self._prefixes: dict[tuple[str, int, int], tuple[int, int]] = {}
-        self.history: list[Operation] = []  # reads at the owner and writes, with what they gave
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -455,6 +448,7 @@ class World:
         World.current = self
         self.slowness = 1.0
         self.lost = 0
+        self.reads = 0  # judged
         self.fsync = 0.01  # most seconds of one
         self.patience = 8.0  # seconds after which a side may give up a stalled connection
 
@@ -717,6 +711,7 @@ class World:
         assert call.done, "a call that settled is done"
         if isinstance(call, Write):
             call.told += 1
+            call.ended = self.now
             assert call.told == 1, f"{call} settled twice"
 
     def judge(self, host: Host) -> None:
@@ -888,6 +883,8 @@ class World:
             if host.epoch == epoch:
                 assert call.told == 1, f"I10: {call} of {host.name} never settled"
         self._kept(servers[0])
+        if self.quorum is not None:
+            self._linear()
 
     def _quiet_shard(self, number: int, hosts: list[Host], servers: list[Host]) -> None:
         views = [(h, h.replica.cluster.shards[number]) for h in servers]
@@ -966,6 +963,27 @@ class World:
                 assert call.level >= DURABLE, f"I11: {key} {call} was on a disk"
                 if call.level > 0:
                     assert lost > call.level, f"I11: {key} {call} by {lost} crashes"
+
+    def _linear(self) -> None:
+        """Reads at the owner and whole writes of a key could have happened one at a time (I9)."""
+        history: list[Operation] = []
+        for _, _, call in self.calls:
+            key = call.path and call.path[0]
+            if not str(key).startswith(REGISTER):
+                continue
+            value: Any = unpack(call.value)
+            if call.verb == READ:
+                if call.told and call.status in (OK, MISSING):
+                    found = unpack(call.result) if call.status == OK else None
+                    history.append(Operation(key, "read", found, call.born, call.ended))
+            else:
+                ended = call.ended if call.told and call.status == OK else UNKNOWN
+                history.append(Operation(key, "write", value, call.born, ended))
+        try:
+            linearizable(history)
+        except Violation as error:
+            raise AssertionError(f"I9: {error}") from error
+        self.reads = sum(o.kind == "read" for o in history)
 
     def acked(self) -> int:
         """Count the acknowledged writes."""

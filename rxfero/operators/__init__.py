@@ -19,19 +19,24 @@ from rxfero.operators.count_by import count_by
 from rxfero.operators.fold_by import fold_by
 from rxfero.operators.from_async_iter import from_async_iter
 from rxfero.operators.isolate import Isolated, isolate
+from rxfero.operators.join_latest import Joined, join_latest
 from rxfero.operators.map_async import map_async
 from rxfero.operators.of_type import of_type
 from rxfero.operators.only_owned import only_owned
 from rxfero.operators.push import push
 from rxfero.operators.remove import remove
 from rxfero.operators.send import send
+from rxfero.operators.supervise import supervise
 from rxfero.operators.tap_progress import tap_progress
 from rxfero.operators.to_async_iter import to_async_iter
 from rxfero.operators.under import under
 from rxfero.operators.update import update
+from rxfero.operators.window_by import Window, window_by
 
 __all__ = [
     "Isolated",
+    "Joined",
+    "Window",
     "add",
     "await_ack",
     "await_commit",
@@ -44,14 +49,17 @@ __all__ = [
     "fold_by",
     "from_async_iter",
     "isolate",
+    "join_latest",
     "map_async",
     "of_type",
     "only_owned",
     "push",
     "remove",
     "send",
+    "supervise",
     "tap_progress",
     "to_async_iter",
     "under",
     "update",
+    "window_by",
 ]

@@ -37,7 +37,7 @@ disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
 testing.checkers testing.trace testing.socket testing.link testing.host testing.stream testing.listener testing.network
 testing.loop
-testing.member testing.faults testing.schedule testing.waiting testing.simulated testing.real
+testing.fake testing.marbles testing.member testing.faults testing.schedule testing.waiting testing.simulated testing.real
 testing testing.plugin
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "core", "discovery", "examples")
@@ -80,7 +80,7 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "msgpack": {"core.value"},
     "mmh3": {"core.ring"},
     "uvloop": {"service"},
-    "reactivex": {"streams", "events", "since", "guarantee", "handler", "operators", "examples"},
+    "reactivex": {"streams", "events", "since", "guarantee", "handler", "operators", "examples", "testing"},
 }
 
 EXTRAS = {"pytest": "testing"}  # libraries that only a part of the package wants, and its extra

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rxfero.testing.fake import FakeCache
     from rxfero.testing.link import Quality
     from rxfero.testing.loop import Standstill, VirtualLoop, simulate
+    from rxfero.testing.marbles import Marbles
     from rxfero.testing.member import Member
     from rxfero.testing.network import Network
     from rxfero.testing.real import FeroCluster
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from rxfero.testing.trace import Trace
 
 _HOME_OF = {
+    "FakeCache": "fake",
     "FeroCluster": "real",
+    "Marbles": "marbles",
     "Member": "member",
     "Network": "network",
     "Quality": "link",
@@ -33,8 +37,8 @@ _HOME_OF = {
 }
 
 __all__ = [
-    "FeroCluster", "Member", "Network", "Quality", "Schedule", "SimulatedCluster", "Standstill",
-    "Trace", "VirtualLoop", "simulate",
+    "FakeCache", "FeroCluster", "Marbles", "Member", "Network", "Quality", "Schedule",
+    "SimulatedCluster", "Standstill", "Trace", "VirtualLoop", "simulate",
 ]  # fmt: skip
 
 

@@ -89,7 +89,7 @@ LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
     "core.replica": 880,
     "core.owner": 740,
-    "core.router": 600,
+    "core.router": 625,
     "node": 550,
 }
 LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
@@ -99,7 +99,7 @@ TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
     **dict.fromkeys(
         """
         core.cluster
-        core.requests core.succession core.follower core.owner core.router core.replica
+        core.requests core.succession core.follower core.owner core.replica
         """.split(),  # noqa: SIM905
         "simulation/test_scenarios.py",
     ),

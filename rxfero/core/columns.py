@@ -22,6 +22,7 @@ from rxfero.errors import ProtocolError
 
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 _FIELDS = 13
+HIGHEST = 1 << 62  # number or count that can be one: what is added to it still fits the wire
 SHORT = 256  # characters of a key that is certainly within its limit of 1024 bytes
 
 
@@ -203,8 +204,10 @@ def read_numbers(spec: Any, limit: int) -> Sequence[int]:
         first, rest = spec
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"request numbers that cannot be read: {spec!r}") from error
-    if type(first) is int and first > 0 and type(rest) is int and 0 < rest <= limit:
+    if type(first) is int and 0 < first < HIGHEST and type(rest) is int and 0 < rest <= limit:
         return range(first, first + rest)
     if first == 0 and type(rest) is list and 0 < len(cast("list[Any]", rest)) <= limit:
-        return cast("list[Any]", rest)
+        numbers = cast("list[Any]", rest)
+        if {type(n) for n in numbers} == {int} and min(numbers) > 0 and max(numbers) < HIGHEST:
+            return numbers
     raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")

@@ -64,6 +64,7 @@ class Requests:
         self.queue: list[Call] = []
         self.mixed = False  # whether the queue holds other than new messages without keys
         self.bytes = 0
+        self._dropped = False  # whether the queue may hold what nobody waits for any more
         self.settled: list[Call] = []
         self.lost: list[tuple[int, list[int]]] = []
         self._progress = 0.0
@@ -138,6 +139,9 @@ class Requests:
 
     def drain(self, now: float) -> list[Call]:
         """Take the requests to send in this turn, in order, as many as the window has room for."""
+        if self._dropped:
+            self.queue = [c for c in self.queue if c.number in self.pending]
+            self._dropped = False
         queue = self.queue
         if queue:
             self._progress = now
@@ -304,6 +308,7 @@ class Requests:
         """Forget a request whose caller no longer wants it (not a log write: those keep order)."""
         if self.pending.pop(call.number, None) is not None:
             self.bytes -= call.size
+            self._dropped = True
 
     # --- time
 
@@ -378,4 +383,4 @@ def _by_number(call: Call) -> int:
 
 
 def _number(value: Any) -> int:
-    return value if type(value) is int else 1
+    return value if type(value) is int and value > 0 else 1

@@ -19,6 +19,7 @@ from rxfero.core.call import (
     COMMIT,
     COMPARE,
     DURABLE,
+    FAILED,
     LOWEST,
     NO_QUORUM,
     NOT_ALLOWED,
@@ -46,6 +47,7 @@ PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the mo
 NIL = b"\xc0"
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 ROWS = 2048  # requests in one frame
+VALUES = {bytes, int, type(None)}  # of an answer; a number is what a gap begins with
 
 
 class Row(NamedTuple):
@@ -410,9 +412,10 @@ class Router:
         _, sid, spec, statuses, fence, offsets, values = body
         if sid != self.requests.sid:
             return
-        numbers = read_numbers(spec, 1 << 30)
+        numbers = read_numbers(spec, self._cluster.constants.outbox.frag)
+        check_replies(len(numbers), statuses, offsets, values)
         now = self._cluster.now
-        calls = self.requests.reply(numbers, statuses, Term(*fence), offsets, values, now)
+        calls = self.requests.reply(numbers, statuses, Term.read(fence), offsets, values, now)
         for call in calls:
             self._settle(call)
 
@@ -424,8 +427,16 @@ class Router:
             self.settled.append(call)
             return
         parent = call.parent
-        if call.status == OK and call.result is not None:
-            parent.path = Path((unpack(call.result),))
+        if call.status == OK and call.result is None:
+            self._again(parent)  # given out before, and no longer known which: take another
+        elif call.status == OK:
+            number = _told(call.result)
+            if type(number) is not int or number < 1:
+                parent.status, parent.done = FAILED, True
+                parent.result = pack(["ProtocolError", f"an id that is none: {number!r:.80}"])
+                self.settled.append(parent)
+                return
+            parent.path = Path((number,))
             parent.expect = ["absent"]
             shard = self.place("add", parent.path, parent.value)
             self.requests.submit(parent, shard, self._cluster.now)
@@ -451,7 +462,7 @@ class Router:
             raise ProtocolError("an ACK that cannot be read") from error
         if sid != self.requests.sid:
             return
-        numbers = read_numbers(spec, 1 << 30)
+        numbers = read_numbers(spec, self._cluster.constants.limits.records)
         self.requests.heard(self._cluster.now)
         self._cluster.note("ack", len(numbers))
         if self.want_acks:
@@ -520,6 +531,13 @@ class Router:
         return f"<Router {self._cluster.name} parked={len(self._parked)} {self.requests!r}>"
 
 
+def _told(value: Any) -> Any:
+    try:
+        return unpack(value)
+    except (TypeError, ProtocolError):
+        return None
+
+
 def _row(call: Call) -> Row:
     return Row(
         call.number, call.verb, call.path, call.value, call.seq, call.level, call.expect,
@@ -548,8 +566,13 @@ def read_requests(body: list[Any], limit: int) -> tuple[str, int, str, Any, list
         for column in (keys, values, seqs, expects, ttls):
             if column is not None and not columns.is_column(column, count):
                 raise ProtocolError(f"a column that does not hold {count} requests")
-        if {type(v) for v in values} != {bytes} or {type(s) for s in seqs} != {int}:
-            raise ProtocolError("a value or sequence number of a wrong type")
+        if type(to) is not str or type(hops) is not int or hops < 0:
+            raise ProtocolError("requests from nobody, or over no number of hops")
+        whole = [seqs] if ttls is None else [seqs, ttls]
+        if {type(v) for v in values} != {bytes} or not columns.whole_numbers(whole):
+            raise ProtocolError("a value, sequence number or time to live of a wrong type")
+        if ttls is not None and max(ttls) >= columns.HIGHEST:
+            raise ProtocolError("a time to live that never ends")
         verb_of = _spread(verbs, str, count)
         level_of = _spread(levels, int, count)
         if min(level_of) < AUTO and not all(
@@ -570,6 +593,24 @@ def read_requests(body: list[Any], limit: int) -> tuple[str, int, str, Any, list
         return to, hops, sid, numbers, list(map(_new, repeat(Row), rows))
     except (TypeError, ValueError) as error:
         raise ProtocolError(f"requests that cannot be read: {error}") from error
+
+
+def check_replies(count: int, statuses: Any, offsets: Any, values: Any) -> None:
+    """Check the columns of a REPLY to `count` requests, before any of them settles.
+
+    Raises:
+        ProtocolError: one is of another length, or holds what it cannot.
+    """
+    for column in (statuses, offsets, values):
+        if column is not None and not columns.is_column(column, count):
+            raise ProtocolError(f"a column that does not hold {count} answers")
+    for column in (statuses, offsets):
+        if column is not None and not columns.whole_numbers([column]):
+            raise ProtocolError("a status or offset that is no number")
+    if statuses is not None and max(statuses) > NO_QUORUM:
+        raise ProtocolError("a status that is none")
+    if values is not None and not VALUES.issuperset(map(type, values)):
+        raise ProtocolError("an answer that is no value")
 
 
 def _spread(column: Any, kind: type, count: int) -> list[Any]:

@@ -25,6 +25,7 @@ from rxfero.operators.of_type import of_type
 from rxfero.operators.only_owned import only_owned
 from rxfero.operators.push import push
 from rxfero.operators.remove import remove
+from rxfero.operators.retry_send import DeadLetter, retry_send
 from rxfero.operators.send import send
 from rxfero.operators.supervise import supervise
 from rxfero.operators.tap_progress import tap_progress
@@ -34,6 +35,7 @@ from rxfero.operators.update import update
 from rxfero.operators.window_by import Window, window_by
 
 __all__ = [
+    "DeadLetter",
     "Isolated",
     "Joined",
     "Window",
@@ -55,6 +57,7 @@ __all__ = [
     "only_owned",
     "push",
     "remove",
+    "retry_send",
     "send",
     "supervise",
     "tap_progress",

@@ -53,6 +53,21 @@ def seconds(option: str, value: Any) -> float | None:
     return value
 
 
+def some_seconds(option: str, value: Any) -> float:
+    """Give seconds above 0."""
+    found = seconds(option, value)
+    if found is None:
+        raise ConfigurationError(option, value, "must be seconds > 0")
+    return found
+
+
+def share(option: str, value: Any) -> float:
+    """Give a share, 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ConfigurationError(option, value, "must be 0 to 1")
+    return value
+
+
 def whole(option: str, value: Any, least: int) -> int:
     """Give a whole number that is at least so much."""
     if type(value) is not int or value < least:

@@ -13,8 +13,8 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, SingleAssignmentDisposable
 
-from rxfero.errors import ConfigurationError, Overloaded, RxferoError, ValueRefused
-from rxfero.operators.attempts import again
+from rxfero.errors import ConfigurationError, Overloaded, ValueRefused
+from rxfero.operators.attempts import again, awaited, may_retry
 from rxfero.operators.checks import Operator
 from rxfero.operators.line import Line, Place
 from rxfero.ports import GuaranteeLike
@@ -39,7 +39,7 @@ def outcomes(
                     observer.on_error(ValueRefused("item", f"{what} {type(item).__name__}"))
                     return
                 if window is not None and len(line) >= window:
-                    observer.on_error(Overloaded(len(line), window))
+                    observer.on_error(Overloaded(len(line), window, "guarantees", f"{name}.window"))
                     return
                 _watch(name, item, stage, timeout, retries, line, line.enter(), watches)
 
@@ -63,13 +63,14 @@ def _watch(
 ) -> None:
     watch = SingleAssignmentDisposable()
     watches.add(watch)
+    awaited(guarantee)
 
     def leave(error: Exception | None = None) -> None:
         watches.remove(watch)
         line.leave(place, error)
 
     def failed(error: Exception) -> None:
-        if not retries or not _may_retry(error) or place.used:
+        if not retries or not may_retry(error) or place.used:
             leave(error)
             return
         make = again(guarantee)
@@ -93,7 +94,3 @@ def _watch(
         leave(error)
         return
     watch.disposable = results.subscribe(lambda value: line.give(place, value), failed, leave)
-
-
-def _may_retry(error: Exception) -> bool:
-    return isinstance(error, TimeoutError) or (isinstance(error, RxferoError) and error.retry)

@@ -14,7 +14,7 @@ from reactivex.disposable import CompositeDisposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import optional, seconds, whole
+from rxfero.operators.checks import optional, share, some_seconds, whole
 from rxfero.operators.reports import report
 
 T = TypeVar("T")
@@ -53,14 +53,12 @@ def supervise(
     Raises:
         ConfigurationError: an argument is out of range.
     """
-    first, most, quiet = (
-        _seconds("base", base), _seconds("cap", cap), _seconds("calm", calm),
-    )  # fmt: skip
+    first, most = some_seconds("supervise.base", base), some_seconds("supervise.cap", cap)
+    quiet = some_seconds("supervise.calm", calm)
     if most < first:
         raise ConfigurationError("supervise.cap", cap, f"must be at least base, {base} s")
     again = None if retries is None else whole("supervise.retries", retries, 0)
-    if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 1:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError("supervise.jitter", jitter, "must be 0 to 1")
+    chance = share("supervise.jitter", jitter)
     tell = optional("supervise.errors", errors)
 
     def supervised(source: Observable[T]) -> Observable[T]:
@@ -88,7 +86,7 @@ def supervise(
                     observer.on_error(error)
                     return
                 wait = min(most, first * 2 ** min(failures, 64))
-                wait *= 1 - jitter * random.random()
+                wait *= 1 - chance * random.random()
                 failures += 1
                 timer.disposable = clock.schedule_relative(wait, begin)
 
@@ -106,10 +104,3 @@ def supervise(
         return Observable(subscribe)
 
     return supervised
-
-
-def _seconds(argument: str, value: float) -> float:
-    found = seconds(f"supervise.{argument}", value)
-    if found is None:
-        raise ConfigurationError(f"supervise.{argument}", value, "must be seconds > 0")
-    return found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import operators as ops
+from reactivex.subject import Subject
 
 from rxfero import operators as fop
 from rxfero.core.change import Change
-from rxfero.errors import ValueRefused
+from rxfero.errors import Overloaded, Refused, ValueRefused
 from rxfero.ports import CacheLike, GuaranteeLike
 from tests.operators.fake import FakeCache, Seen, refused
 
@@ -59,6 +62,68 @@ def test_law_nothing_is_sent_without_a_subscriber_and_all_for_each(items: list[i
     assert len(cache.asked) == 2 * len(items)
 
 
+@given(st.integers(1, 4), st.lists(st.booleans(), max_size=12))
+def test_law_no_more_are_unanswered_than_the_window(window: int, fates: list[bool]) -> None:
+    cache = FakeCache()
+    chain = fop.isolate(fop.send(cache, window=window), fop.await_reply(), errors=lambda _: None)
+    seen = Seen(reactivex.from_iterable(range(len(fates))).pipe(chain))
+    for n, fine in enumerate(fates):
+        assert len(cache.asked) == min(len(fates), n + window)
+        assert not seen.completed
+        if fine:
+            cache.asked[n].settle(n)
+        else:
+            cache.asked[n].fail(Refused("no"))
+    assert [what[1]["value"] for what in cache.what] == list(range(len(fates)))
+    assert seen.values == [n for n, fine in enumerate(fates) if fine]
+    assert seen.completed
+
+
+def test_a_full_window_refuses_or_keeps_what_comes() -> None:
+    cache, source = FakeCache(), Subject[Any]()
+    seen = Seen(source.pipe(fop.send(cache, window=1, waiting=1)))
+    for n in range(3):
+        source.on_next(n)
+    assert isinstance(seen.error, Overloaded)
+    assert "send.waiting" in str(seen.error)
+    assert len(cache.asked) == 1
+
+
+def test_unsubscribing_sends_and_watches_no_more() -> None:
+    cache, source = FakeCache(), Subject[Any]()
+    seen = Seen(source.pipe(fop.send(cache, window=1)))
+    source.on_next(1)
+    source.on_next(2)
+    seen.subscription.dispose()
+    assert cache.asked[0].watched == 0
+    cache.asked[0].settle(None)
+    assert len(cache.asked) == 1
+
+
+def test_a_failure_in_a_window_is_told_where_nobody_takes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for taken in (False, True):
+        caplog.clear()
+        cache = FakeCache()
+        then = fop.isolate(fop.await_reply(), errors=lambda _: None) if taken else ops.map(id)
+        with caplog.at_level(logging.ERROR):
+            source: Subject[Any] = Subject()
+            Seen(source.pipe(fop.send(cache, window=1), then))
+            source.on_next(1)
+            cache.asked[0].fail(Refused("no such thing"))
+        assert ("no such thing" in caplog.text) is not taken
+
+
+def test_what_a_window_cannot_send_leaves_its_room_to_the_next() -> None:
+    cache = FakeCache()
+    cache.refuse = lambda what: ValueRefused("value", "no") if what[1]["value"] == 1 else None
+    chain = fop.isolate(fop.send(cache, window=1), errors=lambda _: None)
+    seen = Seen(reactivex.of(1, 2).pipe(chain))
+    assert [what[1]["value"] for what in cache.what] == [2]
+    assert seen.completed
+
+
 def test_what_the_cache_refuses_goes_down_the_chain() -> None:
     cache = FakeCache()
     cache.refuse = lambda what: ValueRefused("value", "no") if what[1]["value"] == 2 else None
@@ -74,4 +139,6 @@ def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("send.type", lambda: fop.send(cache, ""))
     refused("send.type", lambda: fop.send(cache, 5))  # type: ignore[arg-type]
     refused("send.type", lambda: fop.send(cache, "x" * 256))
+    refused("send.window", lambda: fop.send(cache, window=0))
+    refused("send.waiting", lambda: fop.send(cache, window=1, waiting=-1))
     refused("send.value", lambda: fop.send(cache, value="email"))  # type: ignore[arg-type]

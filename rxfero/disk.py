@@ -108,9 +108,12 @@ class Disk:
         except BaseException:
             self._release()
             raise
+        self._begin_thread()
+        return found
+
+    def _begin_thread(self) -> None:
         self._thread = threading.Thread(target=self._write_all, name="rxfero-disk", daemon=True)
         self._thread.start()
-        return found
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.path / "LOCK", os.O_RDWR | os.O_CREAT, 0o600)

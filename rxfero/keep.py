@@ -61,7 +61,8 @@ class Keep:
             "digest": digest,
         }
         fsync = options.fsync / 1000 if isinstance(options.fsync, int) else options.fsync
-        self._disk = disk = Disk(self.path, owner, fsync, self._from_thread)
+        make = getattr(self._node.loop, "disk", Disk)  # a loop that simulates has its own
+        self._disk = disk = make(self.path, owner, fsync, self._from_thread)
         strict = self.name in options.voters
         try:
             found = await self._node.loop.run_in_executor(None, partial(disk.open, strict=strict))

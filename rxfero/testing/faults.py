@@ -137,6 +137,12 @@ class Faults:
         """Let a paused member go on."""
         self[who].resume()
 
+    def fill_disk(self, who: Who, full: bool = True) -> None:
+        """Let the disk of a member take no more; with `full=False` let it take again."""
+        member = self[who]
+        self.network.note(f"{member.name} has {'no' if full else 'some'} room on its disk")
+        member.host.disk_full = full
+
     def skew(self, who: Who, seconds: float) -> None:
         """Set how far a member's wall clock is ahead; its node reads it when it starts."""
         member = self[who]

@@ -14,6 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from rxfero.surroundings import Surroundings
+from rxfero.testing.platter import Platter
 
 if TYPE_CHECKING:
     from rxfero.testing.listener import Listener
@@ -40,6 +41,7 @@ class Host:
 
     Attributes:
         up: Whether there is power; False: it answers nothing.
+        disk_full: Whether its disk takes no more.
         skew_s: How far its wall clock is ahead. A node reads it when it starts.
         listeners: By port.
     """
@@ -48,6 +50,7 @@ class Host:
         self.network, self.loop = network, network.loop
         self.name, self.address, self.rng = name, address, rng
         self.up = True
+        self.disk_full = False
         self.skew_s = 0.0
         self.origin_s = rng.uniform(0.0, 1e6)  # of its monotonic clock
         self.process: Process | None = None
@@ -97,6 +100,7 @@ class Process:
         self.rng = Random(host.rng.getrandbits(64))
         self.streams: dict[Stream, None] = {}
         self.listeners: list[Listener] = []
+        self.platters: list[Platter] = []
         self.waiters: list[asyncio.Future[Any]] = []  # of the program
         self._backlog: list[Any] = []
         self.context: Context = copy_context()
@@ -151,6 +155,8 @@ class Process:
             listener.close()
         for stream in list(self.streams):
             stream.die(silent=power)
+        for platter in self.platters:
+            platter.die(power=power)
         if power:
             self.host.up = False
 
@@ -200,6 +206,10 @@ class ProcessLoop:
         """As of a loop."""
         network = self._process.host.network
         return await network.connect(self._process, factory, host, port, options)
+
+    def disk(self, *args: Any) -> Platter:
+        """Give a simulated disk; takes what a Disk takes."""
+        return Platter(self._process, *args)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)

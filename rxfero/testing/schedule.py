@@ -18,7 +18,7 @@ Step = tuple[Any, ...]
 
 FAULTS = (
     "split", "cut", "slow", "heal", "reset", "half_open", "crash", "pause", "resume", "skew",
-    "restart",
+    "restart", "fill_disk",
 )  # fmt: skip
 LENGTH_S = (0.2, 8.0)  # of a drawn fault, until it is undone
 

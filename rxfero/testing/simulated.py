@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
@@ -40,6 +43,8 @@ class SimulatedCluster(Faults, Waiting):
         service: The service's name.
         handler: As of :func:`rxfero.fero`, on every member.
         quality: What the links are like at first.
+        disks: Whether each server has a disk: `storage` in a temporary directory of its own, which
+            is deleted at the end. What a quorum needs.
         skew_s: How far each wall clock is off at first, at most, ahead or behind.
         keep: Lines of the trace that are held.
         **options: Options of :func:`rxfero.fero` for every member. Without `constants` there are
@@ -67,11 +72,13 @@ class SimulatedCluster(Faults, Waiting):
     def __init__(
         self, *, seed: int = 0, servers: int = 3, clients: int = 0, service: str = "simulated",
         handler: Callable[..., Any] | None = None, quality: Quality | None = None,
-        skew_s: float = 0.0, keep: int = LINES, **options: Any,
+        disks: bool = False, skew_s: float = 0.0, keep: int = LINES, **options: Any,
     ) -> None:  # fmt: skip
         self.seed = seed
         self._counts = servers, clients
         self._service, self._handler, self._options = service, handler, options
+        self._disks = disks
+        self._folder: TemporaryDirectory[str] | None = None
         self._quality, self._skew_s, self._keep = quality, skew_s, keep
         self._loop: VirtualLoop
         self.servers, self.clients = [], []
@@ -86,6 +93,8 @@ class SimulatedCluster(Faults, Waiting):
                 " rxfero.testing.simulate(main()), or use the fixture simulated_cluster"
             )
         self._loop = loop
+        if self._disks:
+            self._folder = TemporaryDirectory(prefix="rxfero-")
         self.network = Network(loop, self.seed, self._quality, self._keep)
         for _ in range(self._counts[0]):
             self._server()
@@ -110,6 +119,8 @@ class SimulatedCluster(Faults, Waiting):
         for member in self.members:
             member.crash()
         self._loop.bury()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _server(self) -> Member:
         member = self._member(f"s{len(self.servers) + 1}", client=False)
@@ -131,6 +142,8 @@ class SimulatedCluster(Faults, Waiting):
             }  # fmt: skip
             if client:
                 made["client"] = True
+            elif self._folder is not None:
+                made["storage"] = self._place(member.name)
             return made | self._options
 
         host = self.network.host(name)
@@ -156,12 +169,17 @@ class SimulatedCluster(Faults, Waiting):
         await member.start()
         return member
 
-    async def restart(self, who: Who, *, fresh: bool = False) -> Cache:
+    def _place(self, name: str) -> str:
+        assert self._folder is not None, "there are disks"
+        return str(Path(self._folder.name) / name)
+
+    async def restart(self, who: Who, *, fresh: bool = False, wipe: bool = False) -> Cache:
         """Start a member again, after a crash if it still lives.
 
         Args:
             fresh: Whether it comes as another node, with a name not seen before; else it is the
                 same node with a new boot.
+            wipe: Whether its disk is empty; another node's always is.
 
         Returns:
             Its new cache, ready.
@@ -170,6 +188,8 @@ class SimulatedCluster(Faults, Waiting):
         member.crash()
         if fresh:
             member.id = f"{member.name}.{member.lives + 1}"
+        if self._folder is not None and (fresh or wipe):
+            rmtree(self._place(member.name), ignore_errors=True)
         return await member.start()
 
     def play(self, schedule: Schedule) -> asyncio.Task[None]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rxfero.constants import Constants
     from rxfero.core.change import Change
     from rxfero.core.path import Path
-    from rxfero.core.position import Offset, Term
+    from rxfero.core.position import Offset, Position, Term
     from rxfero.errors import (
         AddressInUse,
         Closed,
@@ -55,7 +55,7 @@ _HOMES = {
     "rxfero.constants": ("Constants",),
     "rxfero.core.change": ("Change",),
     "rxfero.core.path": ("Path",),
-    "rxfero.core.position": ("Offset", "Term"),
+    "rxfero.core.position": ("Offset", "Position", "Term"),
     "rxfero.errors": (
         "AddressInUse", "Closed", "CompareFailed", "ConfigurationError", "HandshakeRefused",
         "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable",
@@ -76,8 +76,8 @@ __all__ = [
     "UNSET", "AddressInUse", "Cache", "Change", "Closed", "CompareFailed", "ConfigurationError",
     "Constants", "Failure", "Guarantee", "HandshakeRefused", "KeyMissing", "LostWrites",
     "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable", "NotReplicated", "Offset",
-    "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "ProtocolError", "Refused",
-    "RemoteError", "Request", "RequestTimeout", "RxferoError", "StorageDamaged", "Term",
+    "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "Position", "ProtocolError",
+    "Refused", "RemoteError", "Request", "RequestTimeout", "RxferoError", "StorageDamaged", "Term",
     "Uncertain", "UnknownEvent", "ValueRefused", "WrongType", "__version__", "connect", "fero",
     "operators", "run",
 ]  # fmt: skip

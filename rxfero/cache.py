@@ -255,7 +255,7 @@ class Cache(Mapping[str | int, Any]):
             event: One of the names in `rxfero.events.EVENTS`, or "*" for (name, payload) of all.
             callback: Called with each payload.
             since: For "change" and "commit": "now"; "state" for the present state as changes and
-                then what follows, without gap or double; or an Offset to go on after it.
+                then what follows, without gap or double; or an Offset or Position to go on after.
 
         Raises:
             UnknownEvent: no such event.

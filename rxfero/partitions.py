@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rxfero.core.change import DATA, Change, Record
 from rxfero.core.path import Path
-from rxfero.core.position import Offset
+from rxfero.core.position import Offset, Position
 
 if TYPE_CHECKING:
     from rxfero.core.shard import Shard
@@ -96,6 +96,13 @@ class Partitions(Mapping[str | int, Partition]):
             for s in self._node.replica.cluster.shards
             if s.seen
         }
+
+    def position(self) -> Position:
+        """Give where this node stands in all shards: `on("change", since=...)` goes on after it.
+
+        On another node too, and after a restart (as text): as long as the history reaches back.
+        """
+        return Position(self.heads().values())
 
     def __repr__(self) -> str:
         return f"<Partitions keys={len(self)}>"

@@ -2,9 +2,9 @@
 
 "state" gives the present state as one change a top-level key, then what follows. An offset gives
 what its shard has logged after it, and of the other shards what was logged later in hybrid time,
-then what follows; when the history does not reach back that far, the failure is explicit: the
-subscription begins with a `reset` and the state. Everything is read and subscribed in one go on the
-loop, so there is no gap and no double.
+then what follows. A position gives of every shard exactly what came after it. When the history does
+not reach back that far, the failure is explicit: the subscription begins with a `reset` and the
+state. Everything is read and subscribed in one go on the loop, so there is no gap and no double.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from reactivex import Observable, operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from rxfero.core.change import DATA, Change, Record
-from rxfero.core.position import Offset, Term
+from rxfero.core.position import Offset, Position, Term
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
 from rxfero.events import EVENTS
@@ -35,10 +35,13 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
     if event not in ("change", "commit"):
         hint = "only change and commit have a past" if event in EVENTS else "no such event"
         raise ConfigurationError("since", since, hint)
-    if since != "state" and not isinstance(since, Offset):
-        raise ConfigurationError("since", since, "must be 'now', 'state' or an Offset")
-    if isinstance(since, Offset) and not 0 <= since.shard < replica.cluster.count:
-        raise ConfigurationError("since", str(since), "is an offset of another service")
+    if since != "state" and not isinstance(since, Offset | Position):
+        hint = "must be 'now', 'state', an Offset or a Position"
+        raise ConfigurationError("since", since, hint)
+    offsets = since.offsets if isinstance(since, Position) else (since,)
+    for offset in offsets:
+        if offset != "state" and not 0 <= offset.shard < replica.cluster.count:
+            raise ConfigurationError("since", str(offset), "is an offset of another service")
 
     def subscribe(
         observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
@@ -61,12 +64,15 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
         if since == "state":
             past = state(replica)
         else:
-            found = after(replica, since)
-            if found is None:
-                hub.emit("reset", since.shard)
+            found = beyond(replica, since) if isinstance(since, Position) else after(replica, since)
+            if isinstance(found, int):
+                hub.emit("reset", found)
                 past = state(replica)
             else:
                 past = found
+                if isinstance(since, Position):  # this node may be behind what was seen elsewhere
+                    ends = {o.shard: (o.term, o.number) for o in since.offsets}
+                    told.update({s: max(end, told.get(s, end)) for s, end in ends.items()})
         subscription = live.subscribe(observer, scheduler=scheduler)
         for change in past:
             observer.on_next(change)
@@ -98,12 +104,28 @@ def state(replica: Replica) -> list[Change]:
     return changes
 
 
-def after(replica: Replica, offset: Offset) -> list[Change] | None:
-    """Give the changes logged after an offset; None when the history does not reach back to it."""
+def beyond(replica: Replica, position: Position) -> list[Change] | int:
+    """Give of every shard what was logged after a position; a shard whose history is gone."""
+    found: list[Change] = []
+    for shard in replica.cluster.shards:
+        log, offset = shard.log, position.get(shard.id)
+        number = 0 if offset is None else offset.number
+        if number > shard.seen:
+            continue
+        if number < log.base or (offset is not None and log.term_at(number) != offset.term):
+            return shard.id
+        records = shard.shown[number - log.base :]
+        found += [Change.of(shard.id, r) for r in records if r.kind == DATA]
+    found.sort(key=lambda change: change.stamp)
+    return found
+
+
+def after(replica: Replica, offset: Offset) -> list[Change] | int:
+    """Give the changes logged after an offset; a shard whose history does not reach back to it."""
     found_in = replica.cluster.shards[offset.shard]
     log = found_in.log
     if not log.base < offset.number <= found_in.seen or log.term_at(offset.number) != offset.term:
-        return None
+        return offset.shard
     stamp = log[offset.number].hlc
     found: list[Change] = []
     for shard in replica.cluster.shards:
@@ -111,7 +133,7 @@ def after(replica: Replica, offset: Offset) -> list[Change] | None:
         if shard.id == offset.shard:
             records = records[offset.number - log.base :]
         elif shard.log.base and records and records[0].hlc > stamp:
-            return None
+            return shard.id
         else:
             records = [r for r in records if r.hlc > stamp]
         found += [Change.of(shard.id, r) for r in records if r.kind == DATA]

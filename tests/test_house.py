@@ -46,7 +46,7 @@ RE_EXPORTING = ("", "core", "discovery", "examples")
 VALUES = {"core.frozen", "core.value", "core.path", "core.position", "core.clock", "core.change"}
 KNOWS: dict[str, set[str]] = {
     "discovery": set(),
-    "operators": {"core.path", "core.change"},
+    "operators": {"core.path", "core.change", "core.position"},
     "options": {"core.call"},
     "disk": VALUES | {"core.journal"},
     "keep": set(),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from reactivex import operators as ops
 
-from rxfero.core.position import Offset, Term
+from rxfero.core.position import Offset, Position, Term
 from rxfero.errors import ConfigurationError
 from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
 
@@ -160,3 +160,49 @@ async def test_operators_of_time_stay_on_the_loop() -> None:
         await one.update("a", 2)
         await until(lambda: len(seen) >= 6, one)
         assert threading.active_count() == before
+
+
+async def test_going_on_after_a_position_is_exact_on_any_node() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        client = await cluster.client()
+        for number in range(30):
+            await one.update(f"k{number}", number)
+        await same(one, two, client)
+        position = Position.parse(str(client.partitions.position()))
+        for number in range(30, 60):
+            await two.update(f"k{number % 40}", number)
+        await same(one, two, client)
+        nodes = (one, two, client)
+        streams = [collect(node, "change", since=position) for node in nodes]
+        for node, seen in zip(nodes, streams, strict=True):
+            assert sorted(c.value for c in seen) == list(range(30, 60))
+            everything = collect(node, "change", since=Position())
+            assert sorted(c.value for c in everything) == list(range(60))
+        await one.update("k1", 60)
+        for node, seen in zip(nodes, streams, strict=True):
+            await until(lambda s=seen: s[-1].value == 60, node)
+            assert len(seen) == 31
+
+
+async def test_a_node_that_is_behind_a_position_tells_only_what_is_after_it() -> None:
+    async with Cluster() as cluster:
+        (one,) = await cluster.servers(1)
+        offset = await one.update("a", 1)
+        seen = collect(one, "change", since=Position([offset._replace(number=offset.number + 2)]))
+        offsets = [await one.update("a", number) for number in range(2, 6)]
+        await until(lambda: bool(seen) and seen[-1].offset == offsets[-1], one)
+        assert [c.value for c in seen] == [4, 5]
+
+
+async def test_a_position_that_history_does_not_reach_is_one_reset_and_the_state() -> None:
+    async with Cluster() as cluster:
+        (one,) = await cluster.servers(1)
+        offsets = [await one.update(f"k{number}", number) for number in range(5)]
+        resets = collect(one, "reset")
+        strange = Position(offset._replace(term=Term(99, 9)) for offset in offsets)
+        seen = collect(one, "change", since=strange)
+        assert len(resets) == 1
+        assert {c.key: c.value for c in seen} == dict(one)
+        with pytest.raises(ConfigurationError, match="another service"):
+            one.on("change", since=Position([Offset(1 << 20, Term(1, 1), 1)]))

@@ -1,4 +1,4 @@
-"""The position: where a record stands, as a term and as a public offset.
+"""The position: where a record stands, as a term and as a public offset, and where a node stands.
 
 A term is made by one process only (its `boot` is part of it), so a log that holds a position holds
 everything the owner of that term logged before it. Knows nothing of logs.
@@ -7,6 +7,7 @@ everything the owner of that term logged before it. Knows nothing of logs.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
 
 from rxfero.errors import ProtocolError, ValueRefused
@@ -68,6 +69,66 @@ class Offset(NamedTuple):
             )
         shard, n, boot, number = map(int, found.groups())
         return cls(shard, Term(n, boot), number)
+
+
+class Position:
+    """Where somebody stands in the logs of all shards: at most one offset a shard. Immutable.
+
+    A shard without an offset is one of which nothing was seen. ``str(position)`` can be kept and
+    read again by :meth:`parse`.
+
+    Args:
+        offsets: Of each shard the last one counts.
+    """
+
+    __slots__ = ("_offsets",)
+
+    def __init__(self, offsets: Iterable[Offset] = ()) -> None:
+        self._offsets = {offset.shard: offset for offset in offsets}
+
+    @property
+    def offsets(self) -> tuple[Offset, ...]:
+        """The offsets, by shard."""
+        return tuple(self._offsets[shard] for shard in sorted(self._offsets))
+
+    def get(self, shard: int) -> Offset | None:
+        """Give the offset of a shard; None when nothing of it was seen."""
+        return self._offsets.get(shard)
+
+    def has(self, offset: Offset) -> bool:
+        """Whether the record at an offset was seen."""
+        seen = self._offsets.get(offset.shard)
+        return seen is not None and seen[1:] >= offset[1:]
+
+    def after(self, offset: Offset) -> Position:
+        """Give the position once the record at an offset was seen too."""
+        return self if self.has(offset) else Position((*self._offsets.values(), offset))
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Position) and self._offsets == other._offsets
+
+    def __hash__(self) -> int:
+        return hash(self.offsets)
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.offsets))
+
+    def __repr__(self) -> str:
+        return f"<Position shards={len(self._offsets)}>"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Read what `str` wrote.
+
+        Raises:
+            ValueRefused: the text is no position.
+        """
+        if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueRefused("position", f"must be text, not {type(text).__name__}")
+        return cls(map(Offset.parse, text.split()))
 
 
 _OFFSET = re.compile(r"([0-9]{1,10}):([0-9]{1,20})\.([0-9]{1,20}):([0-9]{1,20})")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxfero.core.position import HIGHEST, ZERO_TERM, Offset, Term
+from rxfero.core.position import HIGHEST, ZERO_TERM, Offset, Position, Term
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError, ValueRefused
 
@@ -71,3 +71,32 @@ def test_a_term_is_read_as_it_travels(term: Term) -> None:
 def test_what_is_no_term_is_refused(pair: Any) -> None:
     with pytest.raises(ProtocolError, match="a term that cannot be read"):
         Term.read(pair)
+
+
+@given(st.lists(offsets))
+def test_a_position_reads_back_from_its_text(some: list[Offset]) -> None:
+    position = Position(some)
+    back = Position.parse(str(position))
+    assert back == position
+    assert hash(back) == hash(position)
+    assert [o.shard for o in back.offsets] == sorted({o.shard for o in some})
+
+
+@given(st.lists(st.builds(Offset, st.integers(0, 3), st.builds(Term, st.integers(1, 3), st.just(1)),
+                          st.integers(1, 5))))  # fmt: skip
+def test_a_position_has_seen_what_came_and_what_was_before_it(some: list[Offset]) -> None:
+    position = Position()
+    for offset in some:
+        position = position.after(offset)
+        assert position.has(offset)
+    assert all(position.has(offset) for offset in some)
+    for shard in range(4):
+        own = [offset for offset in some if offset.shard == shard]
+        assert position.get(shard) == (max(own) if own else None)
+    assert len(position) == len({offset.shard for offset in some})
+
+
+@pytest.mark.parametrize("text", ["7", "7:3.99:12 x", None, 5])
+def test_what_is_no_position_is_refused(text: Any) -> None:
+    with pytest.raises(ValueRefused):
+        Position.parse(text)

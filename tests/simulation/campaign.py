@@ -55,6 +55,7 @@ class Campaign:
             handled=self.handled,
             voters=tuple(f"n{i}" for i in range(voters)) if self.quorum else (),
         )
+        self.world.fsync = forced.get("fsync", self.world.fsync)
         self.rng = self.world.rng
 
     def run(self) -> Campaign:

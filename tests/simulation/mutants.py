@@ -1,0 +1,270 @@
+"""The mutants: one defect each in the protocol's core, and how soon the simulation notices.
+
+``python -m tests.simulation.mutants`` plants every defect of :data:`MUTANTS` in a process of its own
+(in memory, by an import hook: nothing on the disk changes), runs seeds of the campaign until one
+breaks a promise, or plays the scene that was made for it, and prints a table. A defect that no seed notices is a hole in the net: the exit
+status is 1. With names as arguments it does only those; ``--seeds N`` bounds the seeds for each.
+
+Where a second net would catch what the first lets through, the settings turn the second one off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.abc
+import importlib.machinery
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 60
+SECONDS = 12.0  # of load in a seed
+
+
+class Mutant(NamedTuple):
+    """One defect: `old` must occur once in the module."""
+
+    name: str
+    rule: str
+    module: str
+    old: str
+    new: str
+    settings: dict[str, Any] = {}
+    scene: str = ""  # of `scenes`, played instead of seeds
+
+
+VOTERS = {"quorum": True}
+DISKS = {"disks": 9, "retain": False}
+BARE = {"disks": 0, "retain": False}
+SLOW_DISKS = {
+    **VOTERS, "servers": 3, "faults": ["crash", "link", "oneway"], "pace": 3.0, "fsync": 0.6,
+}  # fmt: skip
+HARSH = {"faults": ["split", "link", "oneway", "crash", "pause"], "pace": 2.0}
+
+MUTANTS = [
+    Mutant("terms are not unique", "R1", "succession",
+           "term = Term(self._counter, cluster.boot)", "term = Term(self._counter, 1)", HARSH),
+    Mutant("an old owner's records are taken", "R2", "follower",
+           "                if fence < shard.promised:\n                    fenced",
+           "                if False:\n                    fenced", {**BARE, **HARSH}),
+    Mutant("a lower term is promised", "R2", "succession",
+           "                fenced.append([number, shard.promised])\n                continue\n",
+           "                shard.promised = term\n", {**BARE, **HARSH}),
+    Mutant("an owner stays one when it promises another", "R2", "shard",
+           "        self.role, self.owner = FOLLOWER, None\n        return lost",
+           "        return lost", HARSH),
+    Mutant("records follow whatever stands before them", "R3", "shard",
+           "                record.origin == (log.last_term, log.end) and record.term > log.last_term",
+           "                record.term > log.last_term", {**BARE, **HARSH}),
+    Mutant("the longest log wins, whatever its term", "R4", "takeover",
+           "head > best[0]:", "head.end > best[0].end:", {**VOTERS, **HARSH}),
+    Mutant("a takeover fetches nothing", "R4", "takeover",
+           "if donor == self.name or head <= (shard.log.last_term, shard.log.end):", "if True:",
+           {**VOTERS, **HARSH}),
+    Mutant("one promise is a majority", "R4", "takeover",
+           "self._quorum.heard(self._given) >= self._quorum.need",
+           "self._quorum.heard(self._given) >= 1", {**VOTERS, **HARSH}),
+    Mutant("a promise is given before it is on the disk", "R4", "succession",
+           "if cluster.quorum is None or cluster.journal is None:", "if True:",
+           scene="a promise on its way to the disk"),
+    Mutant("a promise is forgotten over a restart", "R4", "journal",
+           "            shard.promised = max(shard.promised, Term.read(term))\n",
+           "            pass\n", scene="a promise on the disk"),
+    Mutant("what is logged counts as committed", "R5", "owner",
+           "            end = shard.prefix.commit\n", "            end = shard.log.end\n",
+           {**VOTERS, **HARSH}),
+    Mutant("one disk is a majority", "R5", "quorum",
+           "sorted(ends, reverse=True)[self.need - 1]", "sorted(ends, reverse=True)[0]",
+           {**VOTERS, **HARSH}),
+    Mutant("what is in memory counts as on the disk", "R5", "cluster",
+           "min(shard.synced, shard.matched) for shard", "shard.matched for shard",
+           SLOW_DISKS),
+    Mutant("what is on the disk counts, whatever it is", "R5", "cluster",
+           "min(shard.synced, shard.matched) for shard", "shard.synced for shard",
+           {**VOTERS, **HARSH}),
+    Mutant("records of an earlier term are committed alone", "R5", "owner",
+           "if to > prefix.commit and to >= shard.log.hist[-1][1]:", "if to > prefix.commit:",
+           {**VOTERS, **HARSH}),
+    Mutant("followers commit what they cannot match", "R5", "follower",
+           "cluster.commit(shard, min(shard.prefix.heard, shard.matched))",
+           "cluster.commit(shard, shard.prefix.heard)", {**VOTERS, **HARSH}),
+    Mutant("a suffix that is undone is forgotten", "R6", "catchup",
+           "            shard.branches.append(kept)\n", "            pass\n", {**BARE, **HARSH}),
+    Mutant("a state that is undone is forgotten", "R6", "catchup",
+           "            shard.dumps.append([shard.dump(), [_head(log)]])\n", "            pass\n",
+           {**BARE, **HARSH, "history": 16}),
+    Mutant("a branch is not kept over a restart", "R6", "journal",
+           "        shard.branches = [columns.read(body, 1 << 30).records for body in branches]\n",
+           "", {**DISKS, **HARSH}),
+    Mutant("a branch is offered once", "R7", "branches",
+           "    return kept[0][:MERGED_AT_ONCE] if kept else []",
+           "    shard.branches = []\n    return kept[0][:MERGED_AT_ONCE] if kept else []",
+           {**BARE, **HARSH}),
+    Mutant("all below a merged record is covered", "R8", "shard",
+           "if any(lo <= number <= hi for lo, hi", "if any(number <= hi for lo, hi",
+           {**BARE, **HARSH}),
+    Mutant("a merge does not look for what is there already", "R8", "branches",
+           "if record.sid and (name in seen or shard.sessions.has(*name)):", "if False:", HARSH),
+    Mutant("a session's later write can lose to its earlier one", "R9", "branches",
+           "    if one.sid == other.sid:\n        return one.seq > other.seq\n", "",
+           {**HARSH, "skew": 3.0}),
+    Mutant("a repeated write is written again", "R10", "owner",
+           "        if not shard.sessions.is_next(sid, seq):", "        if False:", HARSH),
+    Mutant("a write for a hole of a merge undoes newer ones", "R10", "owner",
+           '            late = verdict == "hole"\n', "            late = False\n", HARSH),
+    Mutant("history is forgotten that some do not have", "R13", "replica",
+           "                point = min(point, shard.stable)\n", "", {**HARSH, "history": 16}),
+    Mutant("history is forgotten that readers have not seen", "I15", "replica",
+           "                point = min(point, shard.prefix.number)  # I15",
+           "                pass  # I15", {**VOTERS, **HARSH, "history": 16}),
+    Mutant("an owner answers a read without asking the voters", "R16", "reads",
+           "quorum.heard((*read.voices, cluster.name)) >= quorum.need", "True",
+           {**VOTERS, **HARSH}),
+    Mutant("an answer outlives what it stood for", "R10", "owner",
+           "            shelf.forget(number)  # what it logged has been undone since\n",
+           "            self._repeat_served(inbound, known)\n            return\n",
+           {**VOTERS, **HARSH, "handled": True}),
+    Mutant("too few copies are enough", "I11", "owner",
+           "return matches[level - 1] if len(matches) >= level else 0",
+           "return shard.log.end", {**BARE, "faults": ["crash"], "pace": 2.0}),
+    Mutant("too few disks are enough", "I11", "owner",
+           "return ends[disks - 1] if len(ends) >= disks else 0", "return shard.log.end",
+           {**DISKS, "faults": ["crash"], "pace": 2.0}),
+]  # fmt: skip
+# Defects that break no promise, and why: they run by name.
+EQUIVALENT = [
+    Mutant("what is acknowledged is not taken back by a NACK", "R3", "catchup",
+           "    cursor.match[shard.id] = min(cursor.match.get(shard.id, 0), point)\n", "",
+           {**BARE, **HARSH}),  # a follower only falls back by a counted loss, before the ack
+    Mutant("a takeover waits for nobody", "R4", "takeover",
+           "            return not self._waiting\n", "            return True\n", {**BARE, **HARSH}),
+    # the others' longer logs become branches, and are merged
+    Mutant("a writer does not send again what its owner lost", "R12", "requests",
+           "                lost.append(call)\n", "                pass\n",
+           {"retain": True, "disks": 0, **HARSH}),
+    # the new owner's GAP makes it send again too
+]  # fmt: skip
+BY_NAME = {mutant.name: mutant for mutant in (*MUTANTS, *EQUIVALENT)}
+SMOKE = [
+    "terms are not unique",
+    "an owner stays one when it promises another",
+    "what is logged counts as committed",
+    "one disk is a majority",
+    "a suffix that is undone is forgotten",
+    "a promise is given before it is on the disk",
+    "a promise is forgotten over a restart",
+]
+
+
+def planted(mutant: Mutant, source: str) -> str:
+    """Give a module's text with the defect.
+
+    Raises:
+        LookupError: the text to be replaced is not there, or more than once.
+    """
+    if source.count(mutant.old) != 1:
+        times = source.count(mutant.old)
+        raise LookupError(f"{mutant.name}: its text is {times} times in core/{mutant.module}.py")
+    return source.replace(mutant.old, mutant.new)
+
+
+class Planter(importlib.abc.MetaPathFinder):
+    """Loads one module with a defect."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self._mutant = mutant
+        self._name = f"rxfero.core.{mutant.module}"
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        """Give the loader of the module with the defect; of others nothing."""
+        if fullname != self._name:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        assert spec is not None, fullname
+        assert spec.origin is not None, fullname
+        spec.loader = Loader(fullname, spec.origin, self._mutant)
+        return spec
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    """Compiles a module with its defect."""
+
+    def __init__(self, fullname: str, path: str, mutant: Mutant) -> None:
+        super().__init__(fullname, path)
+        self._mutant = mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Give the code, never from a cache."""
+        path = self.get_filename(fullname)
+        source = planted(self._mutant, Path(path).read_text(encoding="utf-8"))
+        return compile(source, path, "exec")
+
+
+def hunt(mutant: Mutant, seeds: int) -> dict[str, Any]:
+    """Run seeds in this process, which must not have imported the core yet."""
+    assert f"rxfero.core.{mutant.module}" not in sys.modules, "too late to plant"
+    sys.meta_path.insert(0, Planter(mutant))
+    from tests.simulation.campaign import Campaign  # noqa: PLC0415  (after planting)
+    from tests.simulation.scenes import SCENES  # noqa: PLC0415
+
+    for seed in range(1 if mutant.scene else seeds):
+        try:
+            if mutant.scene:
+                SCENES[mutant.scene]()
+            else:
+                Campaign(seed, SECONDS, **mutant.settings).run()
+        except Exception as error:  # noqa: BLE001  (whatever it breaks, it is noticed)
+            what = str(error) or type(error).__name__
+            return {"seeds": seed + 1, "by": f"{type(error).__name__}: {what}"[:80]}
+    return {"seeds": seeds, "by": None}
+
+
+def caught(mutant: Mutant, seeds: int) -> dict[str, Any]:
+    """Hunt in a process of its own."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.mutants", "--one", mutant.name,
+         "--seeds", str(seeds)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"{mutant.name}: {done.stderr[-2000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "took": time.monotonic() - begun}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    options = argparse.ArgumentParser(prog="python -m tests.simulation.mutants")
+    options.add_argument("names", nargs="*", help="of defects; all when none is given")
+    options.add_argument("--seeds", type=int, default=SEEDS)
+    options.add_argument("--jobs", type=int, default=2)
+    options.add_argument("--one", help=argparse.SUPPRESS)
+    given = options.parse_args(arguments)
+    if given.one:
+        print(json.dumps(hunt(BY_NAME[given.one], given.seeds)))
+        return 0
+    chosen = [BY_NAME[name] for name in given.names] or MUTANTS
+    missed = 0
+    print(f"{'rule':<5}{'module':<12}{'seeds':>6}  {'defect':<56}noticed by")
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for mutant, found in zip(
+            chosen, pool.map(lambda m: caught(m, given.seeds), chosen), strict=True
+        ):
+            missed += found["by"] is None
+            by = found["by"] or "NOT NOTICED"
+            line = f"{mutant.rule:<5}{mutant.module:<12}{found['seeds']:>6}  {mutant.name:<56}{by}"
+            print(line.replace("\n", " "), flush=True)
+    print(f"{len(chosen) - missed} of {len(chosen)} noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

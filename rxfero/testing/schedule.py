@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -74,7 +75,10 @@ class Schedule:
         return Schedule([*steps, (seconds, "heal")])
 
     async def run(self, cluster: Any) -> None:
-        """Let it happen, counted from now. A restart goes on while the next faults happen."""
+        """Let it happen, counted from now. A restart goes on while the next faults happen.
+
+        One that the plan crashes again before it is ready is over with that.
+        """
         loop = asyncio.get_running_loop()
         begin = loop.time()
         async with asyncio.TaskGroup() as group:
@@ -84,7 +88,7 @@ class Schedule:
                 fault: Callable[..., Any] = getattr(cluster, name)
                 outcome = fault(*given, **options)
                 if name == "restart":
-                    group.create_task(outcome)
+                    group.create_task(_started(outcome))
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -94,6 +98,11 @@ class Schedule:
 
     def __repr__(self) -> str:
         return f"Schedule({self.steps!r})"
+
+
+async def _started(start: Awaitable[Any]) -> None:
+    with suppress(ConnectionAbortedError):
+        await start
 
 
 def _drawn(

@@ -10,6 +10,7 @@ import pytest
 from rxfero.errors import ConfigurationError
 from rxfero.testing import Schedule, SimulatedCluster, simulate
 from rxfero.testing.schedule import FAULTS
+from tests.testing.campaign import MODES, campaign
 
 
 def test_faults_happen_when_the_plan_says() -> None:
@@ -33,6 +34,19 @@ def test_faults_happen_when_the_plan_says() -> None:
             assert times["s2 loses power"] == 5.0
             assert times["s2 starts"] == 30.0
             await c.whole()
+
+    simulate(main())
+
+
+def test_a_restart_may_be_crashed_again() -> None:
+    async def main() -> None:
+        async with SimulatedCluster(seed=1, servers=2) as c:
+            await c.play(Schedule([
+                (1.0, "crash", "s1"), (2.0, "restart", "s1"), (2.0, "crash", "s1"),
+                (3.0, "restart", "s1"),
+            ]))  # fmt: skip
+            await c.whole()
+            assert c["s1"].lives == 3
 
     simulate(main())
 
@@ -61,20 +75,14 @@ def test_a_drawn_plan_is_the_seeds_and_undoes_itself() -> None:
     assert not [s for s in Schedule.random(3, 1, 30.0, faults=["cut"]) if s[1] == "cut"]
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_cluster_outlives_a_drawn_plan(seed: int) -> None:
-    async def main() -> None:
-        async with SimulatedCluster(seed=seed, servers=3, clients=1, skew_s=5.0) as c:
-            playing = c.play(Schedule.random(seed, 3, 30.0))
-            wrote = 0
-            writes = []
-            while not playing.done():
-                await asyncio.sleep(0.25)
-                writes.append(c["c1"].cache.update(f"k{wrote}", wrote))
-                wrote += 1
-            await playing
-            await c.whole()
-            await asyncio.gather(*writes)
-            assert await c.same() == {f"k{n}": n for n in range(wrote)}
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cluster_outlives_a_drawn_plan_and_keeps_its_promises(mode: str, seed: int) -> None:
+    one = campaign(seed, mode, seconds=30.0)
+    assert len(one.acknowledged) + len(one.history) + one.failed >= 0.9 * one.asked
 
-    simulate(main())
+
+def test_a_plan_with_everything_is_a_run_too() -> None:
+    digests = {mode: campaign(9, mode, seconds=20.0).digest for mode in MODES}
+    assert len(set(digests.values())) == len(MODES)
+    assert digests == {mode: campaign(9, mode, seconds=20.0).digest for mode in MODES}

@@ -144,7 +144,9 @@ async def test_it_needs_virtual_time() -> None:
 
 RUN = """
 import asyncio, sys
-from rxfero.testing import SimulatedCluster, simulate
+from rxfero.testing import Schedule, SimulatedCluster, simulate
+
+VOTERS = {"disks": True, "quorum": "majority", "voters": ["s1", "s2", "s3"]}
 
 async def main():
     async with SimulatedCluster(seed=int(sys.argv[1]), servers=3, clients=2, keep=10**6) as c:
@@ -162,7 +164,20 @@ async def main():
         print(await c.same())
         print(c.trace)
 
+async def hostile():
+    async with SimulatedCluster(seed=int(sys.argv[1]), clients=1, skew_s=2, keep=10**6, **VOTERS) as c:
+        playing = c.play(Schedule.random(int(sys.argv[1]), 3, 20.0, every_s=0.5))
+        writes = []
+        while not playing.done():
+            await asyncio.sleep(0.2)
+            writes.append(c["c1"].cache.update(f"k{len(writes)}", len(writes)))
+        await asyncio.gather(playing, *writes, return_exceptions=True)
+        await c.whole()
+        print(await c.same())
+        print(c.trace)
+
 simulate(main())
+simulate(hostile())
 """
 
 

@@ -174,7 +174,7 @@ class PeersLike(Protocol):
 
 @runtime_checkable
 class CacheLike(Protocol):
-    """What an operator may ask of a cache: its name, its events, its peers, and the writes."""
+    """What an operator may ask of a cache: its name, its events, its peers, a value, the writes."""
 
     @property
     def name(self) -> str:
@@ -188,6 +188,10 @@ class CacheLike(Protocol):
 
     def on(self, event: str, callback: Any = None, *, since: Any = "now") -> Any:
         """Give an event as an Observable; with a callback, subscribe it and give the Disposable."""
+        ...
+
+    def get(self, key: Any, /) -> Any:
+        """Give the value of a top-level key; None when there is none."""
         ...
 
     def update(

@@ -14,6 +14,7 @@ from rxfero.operators.await_replicated import await_replicated
 from rxfero.operators.await_reply import await_reply
 from rxfero.operators.buffer_bounded import buffer_bounded
 from rxfero.operators.by_key import by_key
+from rxfero.operators.checkpoint import checkpoint
 from rxfero.operators.conflate import conflate
 from rxfero.operators.count_by import count_by
 from rxfero.operators.fold_by import fold_by
@@ -25,6 +26,7 @@ from rxfero.operators.of_type import of_type
 from rxfero.operators.only_owned import only_owned
 from rxfero.operators.push import push
 from rxfero.operators.remove import remove
+from rxfero.operators.resume import resume
 from rxfero.operators.retry_send import DeadLetter, retry_send
 from rxfero.operators.send import send
 from rxfero.operators.supervise import supervise
@@ -46,6 +48,7 @@ __all__ = [
     "await_reply",
     "buffer_bounded",
     "by_key",
+    "checkpoint",
     "conflate",
     "count_by",
     "fold_by",
@@ -57,6 +60,7 @@ __all__ = [
     "only_owned",
     "push",
     "remove",
+    "resume",
     "retry_send",
     "send",
     "supervise",

@@ -101,6 +101,9 @@ class FakeCache:
     def on(self, event: str, callback: Any = None, *, since: Any = "now") -> Any:
         return Subject()
 
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        return default
+
     def update(self, key: Any, value: Any, **_: Any) -> FakeGuarantee:
         return self.ask("update", key, value)
 

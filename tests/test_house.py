@@ -35,7 +35,7 @@ discovery.hosts discovery.scan options surroundings transport streams events
 operators.* operators
 disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
-testing.checkers testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.network
+testing.checkers testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
 testing.loop
 testing.fake testing.marbles testing.member testing.faults testing.schedule testing.waiting testing.simulated testing.real
 testing testing.plugin

@@ -17,6 +17,7 @@ from rxfero.surroundings import Surroundings
 from rxfero.testing.platter import Platter
 
 if TYPE_CHECKING:
+    from rxfero.testing.datagram import Datagrams
     from rxfero.testing.listener import Listener
     from rxfero.testing.network import Network
     from rxfero.testing.stream import Stream
@@ -44,6 +45,7 @@ class Host:
         disk_full: Whether its disk takes no more.
         skew_s: How far its wall clock is ahead. A node reads it when it starts.
         listeners: By port.
+        datagrams: The sockets of datagrams, by port.
     """
 
     def __init__(self, network: Network, name: str, address: str, rng: Random) -> None:
@@ -55,6 +57,7 @@ class Host:
         self.origin_s = rng.uniform(0.0, 1e6)  # of its monotonic clock
         self.process: Process | None = None
         self.listeners: dict[int, Listener] = {}
+        self.datagrams: dict[int, list[Datagrams]] = {}
         self._last_port = PORTS[0] - 1
 
     def start(self) -> Process:
@@ -77,7 +80,8 @@ class Host:
             self._last_port += 1
             if self._last_port > PORTS[1]:
                 self._last_port = PORTS[0]
-            if self._last_port not in self.listeners:
+            port = self._last_port
+            if port not in self.listeners and not self.datagrams.get(port):
                 return self._last_port
         raise OSError(99, "no port is free")
 
@@ -155,6 +159,9 @@ class Process:
             listener.close()
         for stream in list(self.streams):
             stream.die(silent=power)
+        for taker in [t for takers in self.host.datagrams.values() for t in takers]:
+            if taker.process is self:
+                taker.close()
         for platter in self.platters:
             platter.die(power=power)
         if power:
@@ -206,6 +213,13 @@ class ProcessLoop:
         """As of a loop."""
         network = self._process.host.network
         return await network.connect(self._process, factory, host, port, options)
+
+    async def create_datagram_endpoint(
+        self, factory: Any, local_addr: Any = None, remote_addr: Any = None, **options: Any
+    ) -> Any:
+        """As of a loop."""
+        network = self._process.host.network
+        return network.datagrams(self._process, factory, local_addr, remote_addr, options)
 
     def disk(self, *args: Any) -> Platter:
         """Give a simulated disk; takes what a Disk takes."""

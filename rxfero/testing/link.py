@@ -28,12 +28,16 @@ class Quality:
         bandwidth: Bytes a second.
         buffer: Most bytes of one connection on their way or not read yet, so of what a sender is
             rid of; at least 1.
+        loss: Share of datagrams that are lost.
+        duplicate: Share of datagrams that come twice.
     """
 
     latency_s: float = 0.0005
     jitter_s: float = 0.0002
     bandwidth: float = math.inf
     buffer: int = 256 << 10
+    loss: float = 0.0
+    duplicate: float = 0.0
 
     def but(self, **changes: Any) -> Quality:
         """Give this with some changed."""

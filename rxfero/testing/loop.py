@@ -237,6 +237,14 @@ class VirtualLoop(asyncio.BaseEventLoop):
         network, process = self._here()
         return await network.connect(process, protocol_factory, host, port, options)
 
+    async def create_datagram_endpoint(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, protocol_factory: Any, local_addr: Any = None, remote_addr: Any = None,
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """Open a socket of datagrams on the host of the running process."""
+        network, process = self._here()
+        return network.datagrams(process, protocol_factory, local_addr, remote_addr, options)
+
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0,
         flags: int = 0,

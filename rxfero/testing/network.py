@@ -14,6 +14,7 @@ from contextvars import Context
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from rxfero.testing.datagram import Datagrams, open_datagrams
 from rxfero.testing.host import DEAD, Host, Process
 from rxfero.testing.link import Flow, Link, Quality
 from rxfero.testing.listener import Listener
@@ -77,6 +78,10 @@ class Network:
         if found is None:
             raise OSError(errno.EHOSTUNREACH, f"there is no host {host!r}")
         return found.address
+
+    def at_address(self, address: str) -> Host | None:
+        """Give the host of a numeric address, if there is one."""
+        return self._by_address.get(address)
 
     def link(self, source: Host, target: Host) -> Link:
         """Give the link of a direction."""
@@ -167,6 +172,13 @@ class Network:
                 dial.stream.abort()
             raise
         return stream, stream.begin(factory)
+
+    def datagrams(
+        self, process: Process, factory: Callable[[], Any], local: Any, remote: Any,
+        options: dict[str, Any],
+    ) -> tuple[Datagrams, Any]:  # fmt: skip
+        """Open a socket of datagrams; see :func:`rxfero.testing.datagram.open_datagrams`."""
+        return open_datagrams(self, process, factory, local, remote, options)
 
     def __repr__(self) -> str:
         return f"<Network seed={self.seed} hosts={len(self.hosts)}>"

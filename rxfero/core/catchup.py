@@ -194,13 +194,18 @@ def snapshot(
 class Image:
     """A snapshot that has arrived whole.
 
+    Args:
+        packed: Of :func:`image`.
+        shard: Which it is of.
+        fence: The term that no record of it is above, or None.
+
     Raises:
         ProtocolError: it cannot be read, or its log, history and end do not fit together.
     """
 
     __slots__ = ("base", "base_term", "end", "fold", "hist", "records")
 
-    def __init__(self, packed: bytes, shard: int) -> None:
+    def __init__(self, packed: bytes, shard: int, fence: Term | None = None) -> None:
         try:
             self.base, term, hist, rows, self.end, dump = unpack_body(packed, limit_items=ITEMS)
             self.base_term, self.hist = Term.read(term), _read_hist(hist)
@@ -211,6 +216,8 @@ class Image:
             raise ProtocolError(f"a snapshot of shard {shard} that cannot be read") from error
         if not whole_numbers([(self.base, self.end)]) or not self._fits():
             raise ProtocolError(f"a snapshot of shard {shard} that does not fit together")
+        if fence is not None and self.hist and self.hist[-1][0] > fence:
+            raise ProtocolError(f"a snapshot with {self.hist[-1][0]}, sent in {fence}")
         self.fold = read_fold(dump)
 
     def _fits(self) -> bool:

@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     fence: Term
     shards: list[int]
     records: list[Record]
+    highest: Term  # of the records
 
 
 def runs(column: Sequence[Any]) -> list[list[Any]]:
@@ -107,6 +108,16 @@ def whole_numbers(columns: list[Any]) -> bool:
     return {type(n) for n in numbers} == {int} and min(map(min, columns)) >= 0
 
 
+def check_shards(numbers: Any, count: int) -> None:
+    """Refuse a column that names what is none of `count` shards.
+
+    Raises:
+        ProtocolError: it does.
+    """
+    if not all(type(n) is int and 0 <= n < count for n in numbers):
+        raise ProtocolError(f"a shard outside 0..{count - 1}")
+
+
 def read(body: list[Any], limit: int) -> Batch:
     """Give the records of a body.
 
@@ -140,7 +151,10 @@ def read(body: list[Any], limit: int) -> Batch:
             raise ProtocolError("a verb that is no text")
         dense = type(stamps) is int
         whole = [numbers, seqs, where, [stamps] if dense else stamps, kinds or [0], ends or [0]]
-        if not whole_numbers(whole) or min(numbers) < 1 or max(whole[4]) >= len(KINDS):
+        if (
+            not whole_numbers(whole) or min(numbers) < 1 or max(whole[4]) >= len(KINDS)
+            or max(whole[3]) + count * dense > 1 << 64
+        ):
             raise ProtocolError("a number, shard, kind, sequence or stamp that can be none")
         rows: Any = zip(
             spread(reigns),
@@ -161,7 +175,7 @@ def read(body: list[Any], limit: int) -> Batch:
         records = list(map(_new, repeat(Record), rows))
         if len(records) != count:
             raise ProtocolError(f"columns that give {len(records)} records instead of {count}")
-        return Batch(Term.read(fence), where, records)
+        return Batch(Term.read(fence), where, records, max([term for term, _ in reigns]))
     except (TypeError, ValueError, IndexError) as error:
         raise ProtocolError(f"columns of records that cannot be read: {error}") from error
 

@@ -38,7 +38,9 @@ class Follower:
         cluster = self._cluster
         batch = columns.read(body, cluster.constants.limits.records)
         fence, shards = batch.fence, cluster.shards
-        self._check(batch.shards)
+        self._check(batch.shards, fence)
+        if batch.highest > fence:
+            raise ProtocolError(f"records of {batch.highest}, from the owner in {fence}")
         fenced: dict[int, Term] = {}
         missing: dict[int, None] = {}
         known: dict[int, int] = {}
@@ -111,18 +113,19 @@ class Follower:
         """Take a part of a snapshot; install it with the last."""
         cluster = self._cluster
         fence, number, whole = self._parts.setdefault(source, Gathering()).take(body)
-        self._check((number,))
+        self._check((number,), fence)
         if whole is None:
             return
         shard = cluster.shards[number]
+        if not cluster.client and fence < shard.promised:
+            cluster.say(source, frame.FENCED, [[number, shard.promised]])
+            return
+        image = Image(whole, number, None if cluster.client else fence)
         if not cluster.client:
-            if fence < shard.promised:
-                cluster.say(source, frame.FENCED, [[number, shard.promised]])
-                return
             if cluster.promise(shard, fence):
                 self._succession.lost.append(shard)
             shard.owner = source
-        self._succession.adopt(shard, Image(whole, number))
+        self._succession.adopt(shard, image)
         if not cluster.client:
             cluster.acknowledge(source, fence, {number: shard.log.end})
 
@@ -132,8 +135,10 @@ class Follower:
         cluster = self._cluster
         try:
             fence, numbers, points = body
-            term = Term(*fence)
+            term = Term.read(fence)
             pairs: list[tuple[int, int]] = list(zip(numbers, points, strict=True))
+            if pairs and not columns.whole_numbers([numbers, points]):
+                raise ProtocolError("a SAFE with a point that can be none")
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a SAFE that cannot be read: {error}") from error
         self._check([number for number, _ in pairs])
@@ -158,6 +163,8 @@ class Follower:
             fence, numbers, commits = body
             term = Term.read(fence)
             pairs: list[tuple[int, int]] = list(zip(numbers, commits, strict=True))
+            if pairs and not columns.whole_numbers([numbers, commits]):
+                raise ProtocolError("a COMMITTED with a number that can be none")
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a COMMITTED that cannot be read: {error}") from error
         self._check(numbers)
@@ -205,12 +212,12 @@ class Follower:
         if body[0] == DONE:
             self.synced.add(source)
             return
+        histories = [catchup.read_history(row, cluster.count) for row in body[1]]
         client = source in cluster.clients
         cursor = self.cursor(source, client)
         cursor.synced = False
         said: set[int] = set()
-        for row in body[1]:
-            number, hist, end, _ = catchup.read_history(row, cluster.count)
+        for number, hist, end, _ in histories:
             said.add(number)
             shard = cluster.shards[number]
             if client or shard.role == OWNER:
@@ -238,14 +245,14 @@ class Follower:
         cluster = self._cluster
         try:
             fence, rows = body
-            term = Term(*fence)
+            term = Term.read(fence)
+            histories = [catchup.read_history(row, cluster.count) for row in rows]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a NACK that cannot be read: {error}") from error
         client = source in cluster.clients
         cursor = self.cursor(source, client)
         cluster.flush_log()
-        for row in rows:
-            number, hist, end, _ = catchup.read_history(row, cluster.count)
+        for number, hist, end, _ in histories:
             shard = cluster.shards[number]
             if client or (shard.role == OWNER and shard.term == term):
                 catchup.locate(cursor, shard, hist, end, client=client)
@@ -257,9 +264,12 @@ class Follower:
         """Read how far a follower has come."""
         try:
             fence, numbers, ends, synced = body
-            if len(numbers) != len(ends) or (synced and len(synced) != len(ends)):
+            given = [numbers, ends] if synced is None else [numbers, ends, synced]
+            if not all(columns.is_column(column, len(ends)) for column in given):
                 raise ProtocolError("an APPENDED of unequal columns")
-            term = Term(*fence)
+            if ends and not columns.whole_numbers(given):
+                raise ProtocolError("an APPENDED with an end that can be none")
+            term = Term.read(fence)
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"an APPENDED that cannot be read: {error}") from error
         self._check(numbers)
@@ -285,10 +295,10 @@ class Follower:
         self.asked.discard(name)
         self.synced.discard(name)
 
-    def _check(self, numbers: Any) -> None:
-        count = self._cluster.count
-        if not all(type(n) is int and 0 <= n < count for n in numbers):
-            raise ProtocolError(f"a shard outside 0..{count - 1}")
+    def _check(self, numbers: Any, fence: Term = ZERO_TERM) -> None:
+        columns.check_shards(numbers, self._cluster.count)
+        if fence.boot == self._cluster.boot:
+            raise ProtocolError(f"another owner in a term of this node: {fence}")  # R1
 
     def __repr__(self) -> str:
         return f"<Follower {self._cluster.name} synced={sorted(self.synced)}>"

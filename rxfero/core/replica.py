@@ -39,6 +39,7 @@ from rxfero.errors import ProtocolError
 BUSY_S, IDLE_S = 0.05, 0.25  # between ticks while something is unfinished, and otherwise
 AGAIN_S = 2.0  # between attempts to reach members that are not linked
 LEAVE_S = 10.0  # longest a graceful leave waits for its successors
+RELAYED = frame.ADMITTED[frame.SERVER, frame.SERVER] - {frame.RELAY}  # kinds in a RELAY
 LAG = 64  # records a joining server may still lack when it enters the ring
 
 
@@ -455,6 +456,8 @@ class Replica:
 
     def _on_relay(self, source: str, body: Any) -> None:
         target, origin, kind, packed = body
+        if kind not in RELAYED or type(packed) is not bytes:
+            raise ProtocolError(f"a frame of kind {kind!r:.80} that nobody passes on")
         if target == self.settings.name:
             if origin in self.members.table:
                 self.members.hears(origin, self.cluster.now, via=source)

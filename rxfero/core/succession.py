@@ -16,7 +16,7 @@ from rxfero.core.catchup import Cursor, Image, install
 from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.position import Term
-from rxfero.core.shard import CANDIDATE, FOLLOWER, OWNER, Shard
+from rxfero.core.shard import CANDIDATE, FOLLOWER, GREW, OWNER, Shard
 from rxfero.core.takeover import Takeover, heads
 from rxfero.errors import ProtocolError
 
@@ -75,7 +75,7 @@ class Succession:
         for shard in wanted:
             cluster.promise(shard, term)
             shard.role, shard.term = CANDIDATE, term
-        voters = [m.name for m in cluster.members.others() if self._reachable(m.name)]
+        voters = [m.name for m in cluster.members.others() if cluster.reaches(m.name)]
         limit, quorum = cluster.now + cluster.constants.takeover.timeout / 1000, cluster.quorum
         takeover = Takeover(term, wanted, cluster.name, voters, cluster.now, limit, quorum)
         self.rounds.append(takeover)
@@ -93,10 +93,6 @@ class Succession:
         if takeover in self.rounds and takeover.asking and takeover.enough():
             self._choose(takeover)
 
-    def _reachable(self, name: str) -> bool:
-        member = self._cluster.members.table[name]
-        return name in self._cluster.servers or member.via in self._cluster.servers
-
     def _late(self, takeover: Takeover) -> None:
         cluster = self._cluster
         takeover.deadline = cluster.now + cluster.constants.takeover.timeout / 1000
@@ -106,9 +102,8 @@ class Succession:
         if takeover.asking:
             for number in list(takeover.shards):
                 self._give_up(takeover, number)
-        for numbers in takeover.donors.values():
-            for number in list(numbers):
-                self._give_up(takeover, number)
+        for number in [n for numbers in takeover.donors.values() for n in numbers]:
+            self._give_up(takeover, number)
         self.rounds.remove(takeover)
 
     def _give_up(self, takeover: Takeover, number: int) -> None:
@@ -132,8 +127,13 @@ class Succession:
 
     def on_prepare(self, source: str, body: list[Any]) -> None:
         """Promise what is higher than all before, and tell the heads (R2)."""
-        term, numbers = _term_and_numbers(body, self._cluster.count)
         cluster = self._cluster
+        numbers: list[int]
+        fence, numbers = body
+        term = Term.read(fence)
+        columns.check_shards(numbers, cluster.count)
+        if term.boot == cluster.boot:
+            raise ProtocolError(f"another candidate in a term of this node: {term}")  # R1
         granted: list[Shard] = []
         fenced: list[list[Any]] = []
         self._counter = max(self._counter, term.n)
@@ -159,7 +159,7 @@ class Succession:
         """Count a promise; with the last one, choose whose log to go on from."""
         try:
             term, columns_, fenced = body
-            takeover = self._round(Term(*term))
+            takeover = self._round(Term.read(term))
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a PROMISE that cannot be read: {error}") from error
         self.on_fenced(source, fenced)
@@ -174,12 +174,11 @@ class Succession:
         del source
         cluster = self._cluster
         try:
-            pairs: list[tuple[int, Term]] = [(number, Term(*term)) for number, term in rows]
+            pairs: list[tuple[int, Term]] = [(number, Term.read(term)) for number, term in rows]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a FENCED that cannot be read: {error}") from error
+        columns.check_shards([number for number, _ in pairs], cluster.count)
         for number, term in pairs:
-            if not 0 <= number < cluster.count:
-                raise ProtocolError(f"shard {number} of {cluster.count}")
             shard = cluster.shards[number]
             self._counter = max(self._counter, term.n)
             if term <= shard.promised:
@@ -214,7 +213,7 @@ class Succession:
         cluster = self._cluster
         try:
             fence, rows = body
-            term = Term(*fence)
+            term = Term.read(fence)
             histories = [catchup.read_history(row, cluster.count) for row in rows]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a FETCH that cannot be read: {error}") from error
@@ -242,23 +241,29 @@ class Succession:
         cluster = self._cluster
         try:
             fence, what, rest = body
-            takeover = self._round(Term(*fence))
+            takeover = self._round(Term.read(fence))
+            if what not in (0, 1, 2):
+                raise ProtocolError(f"a FETCHED of form {what!r:.80}")
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a FETCHED that cannot be read: {error}") from error
         if takeover is None or source not in takeover.donors:
             return
         if what == 0:
             batch = columns.read(rest, cluster.constants.limits.records)
+            if batch.highest >= takeover.term:
+                raise ProtocolError(f"records of {batch.highest} for {takeover.term}")
             for number, record in zip(batch.shards, batch.records, strict=True):
-                shard = cluster.shards[number]
-                if number in takeover.donors[source] and shard.follow(record) == 0:
+                if number not in takeover.donors[source]:
+                    continue
+                if cluster.shards[number].follow(record) == GREW:
                     cluster.clock.observe(record.hlc)
                     cluster.followed([number], [record])
         elif what == 1:
             _, number, whole = self._parts.setdefault(source, catchup.Gathering()).take(rest)
             if whole is not None and number in takeover.donors[source]:
-                self.adopt(cluster.shards[number], Image(whole, number))
+                self.adopt(cluster.shards[number], Image(whole, number, takeover.term))
         else:
+            columns.check_shards(rest, cluster.count)
             ready = takeover.fetched(source, rest)
             done = {s.id for s in ready}
             for number in list(rest):
@@ -354,7 +359,9 @@ class Succession:
     def on_branch(self, source: str, body: list[Any]) -> None:
         """Merge a branch that a follower offers, if this node is the owner (R8)."""
         batch = columns.read(body, MERGED_AT_ONCE)
-        shard = self._cluster.shards[batch.shards[0]]
+        columns.check_shards(batch.shards, self._cluster.count)
+        (number,) = set(batch.shards)
+        shard = self._cluster.shards[number]
         if shard.role != OWNER or source == self._cluster.name:
             return
         self._log(shard, Merge(shard).records(batch.records))
@@ -364,6 +371,7 @@ class Succession:
         del source
         number: int
         number, dump = body
+        columns.check_shards([number], self._cluster.count)
         shard = self._cluster.shards[number]
         if shard.role == OWNER:
             self._log(shard, Merge(shard).dump(dump))
@@ -388,13 +396,3 @@ class Succession:
 
     def __repr__(self) -> str:
         return f"<Succession of {self._cluster.name} rounds={self.rounds}>"
-
-
-def _term_and_numbers(body: list[Any], shards: int) -> tuple[Term, list[int]]:
-    try:
-        term, numbers = body
-        if not all(type(n) is int and 0 <= n < shards for n in numbers):
-            raise ProtocolError(f"a shard outside 0..{shards - 1}")
-        return Term(*term), numbers
-    except (TypeError, ValueError) as error:
-        raise ProtocolError(f"a PREPARE that cannot be read: {error}") from error

@@ -97,6 +97,8 @@ class Takeover:
             raise ProtocolError(f"a promise of {voter} that cannot be read: {error}") from error
         if told and not whole_numbers([numbers, ends]):
             raise ProtocolError(f"a promise of {voter} with a shard or end that can be none")
+        if any(head.last >= self.term for _, head in told):
+            raise ProtocolError(f"a promise of {voter} for less than it has itself")
         for number, head in told:
             best = self._best.get(number)
             if best is not None and head > best[0]:

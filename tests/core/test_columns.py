@@ -51,7 +51,7 @@ def sent(body: list[Any]) -> list[Any]:
 def test_records_come_back_as_they_went(fence: Term, given_: list[Record], data: Any) -> None:
     where = data.draw(st.lists(st.integers(0, 3), min_size=len(given_), max_size=len(given_)))
     batch = columns.read(sent(columns.write(fence, where, given_)), LIMIT)
-    assert batch == Batch(fence, where, given_)
+    assert batch == Batch(fence, where, given_, max(r.term for r in given_))
     assert [type(r) for r in batch.records] == [Record] * len(given_)
     assert type(batch.fence) is Term
     assert all(type(r.term) is Term for r in batch.records)

@@ -29,7 +29,7 @@ LAYERS = """
 errors ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
-core.quorum core.shard core.takeover core.catchup core.branches core.journal core.members core.peering core.call
+core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
 discovery.hosts discovery.scan options surroundings transport streams events
 operators.* operators

@@ -14,18 +14,20 @@ that the follower can stash its own suffix and go on from the same state (R6).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from rxfero.core import columns
 from rxfero.core.change import Record
-from rxfero.core.columns import whole_numbers
+from rxfero.core.columns import check_shards, is_column, whole_numbers
 from rxfero.core.log import Log, common
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.shard import Shard, read_fold
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
+
+History = tuple[int, list[tuple[Term, int]], int, int]  # of a shard: terms, end, base
 
 CHUNK = 32 * 1024  # bytes of a snapshot in one frame
 RECORDS = 512  # records of a tail in one frame
@@ -39,7 +41,9 @@ class Cursor:
     Invariant: a shard in `behind` or `snaps` gets no live frame.
     """
 
-    __slots__ = ("behind", "durable", "link", "match", "name", "paused", "snaps", "synced")
+    __slots__ = (
+        "behind", "durable", "link", "match", "name", "paused", "snaps", "synced", "untold",
+    )  # fmt: skip
 
     def __init__(self, link: int, name: str) -> None:
         self.link, self.name = link, name
@@ -49,11 +53,12 @@ class Cursor:
         self.durable: dict[int, int] = {}  # as match, of what is on its disk
         self.paused = False
         self.synced = False
+        self.untold = False  # its histories have been asked for
 
     @property
     def live(self) -> bool:
         """Whether the follower can take the frame that all followers get."""
-        return not (self.paused or self.behind or self.snaps)
+        return not (self.paused or self.behind or self.snaps or self.untold)
 
     def miss(self, shard: int, number: int) -> None:
         """Remember the first record of a shard that was not sent."""
@@ -70,13 +75,54 @@ class Cursor:
         return f"<Cursor {self.name} link={self.link} {state}>"
 
 
+class Head(NamedTuple):
+    """How far somebody's log of a shard goes; greater is to be preferred."""
+
+    last: Term
+    end: int
+
+
+def heads(shards: Iterable[Shard]) -> list[list[Any]]:
+    """Give the heads of logs as columns: shards, ends, and the last terms as indexes and table."""
+    table: dict[Term, int] = {}
+    numbers: list[int] = []
+    ends: list[int] = []
+    which: list[int] = []
+    for shard in shards:
+        log = shard.log
+        numbers.append(shard.id)
+        ends.append(log.end)
+        which.append(table.setdefault(log.last_term, len(table)))
+    return [numbers, ends, which, list(table)]
+
+
+def read_heads(sent: Any, shards: int) -> list[tuple[int, Head]]:
+    """Check and read the columns of :func:`heads`: each shard with its head.
+
+    Raises:
+        ProtocolError: they are none, or name what is no shard.
+    """
+    try:
+        numbers, ends, which, table = sent
+        if not (is_column(ends, len(numbers)) and is_column(which, len(numbers))):
+            raise ProtocolError("heads of logs in unequal columns")
+        terms = [Term.read(term) for term in table]
+        if numbers:
+            if not whole_numbers([ends, which]) or max(which) >= len(terms):
+                raise ProtocolError("heads of logs with an end or a term that can be none")
+            check_shards(numbers, shards)
+        return [(n, Head(terms[at], end)) for n, end, at in zip(numbers, ends, which, strict=True)]
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"heads of logs that cannot be read: {error}") from error
+
+
 def history(shard: Shard) -> list[Any]:
     """Give a shard's log as it is compared: ``[shard, [[n, boot, start]...], end, base]``."""
     log = shard.log
     return [shard.id, [[*term, start] for term, start in log.hist], log.end, log.base]
 
 
-def read_history(row: Any, shards: int) -> tuple[int, list[tuple[Term, int]], int, int]:
+def read_history(row: Any, shards: int) -> History:
     """Check and read one row of :func:`history`."""
     try:
         number, hist, end, base = row
@@ -121,6 +167,23 @@ def locate(
         cursor.snaps[shard.id] = point
     elif point < last:
         cursor.behind[shard.id] = point + 1
+
+
+def locate_head(cursor: Cursor, shard: Shard, head: Head, *, client: bool = False) -> bool:
+    """As :func:`locate` from the head alone; False when this log does not know its last term.
+
+    A term is made by one owner: who ends in it has all that this log has up to there.
+    """
+    if not head.end:
+        locate(cursor, shard, [], 0, client=client)
+        return True
+    for term, start in reversed(shard.log.hist):
+        if term == head.last:
+            locate(cursor, shard, [(term, start)], head.end, client=client)
+            return True
+        if term < head.last:
+            break
+    return False
 
 
 def tails(

@@ -19,7 +19,7 @@ from rxfero.core.shard import GREW, KNOWN, OWNER
 from rxfero.core.succession import Succession
 from rxfero.errors import ProtocolError
 
-ASK, DONE = 0, 1  # the two forms of HEADS
+ASK, DONE, TELL, TOLD = range(4)  # the forms of HEADS
 
 
 class Follower:
@@ -196,39 +196,68 @@ class Follower:
         """Tell a server what this node has, so that it sends what is missing."""
         cluster = self._cluster
         # Also of what is owned here but should not be: the ring's owner fences it, or is fenced.
-        rows = [
-            catchup.history(s)
+        mine = [
+            s
             for s, due in zip(cluster.shards, cluster.ring.owners, strict=True)
             if s.log.end and (s.role != OWNER or due != cluster.name)
         ]
         self.asked.add(source)
-        cluster.say(source, frame.HEADS, [ASK, rows])
+        cluster.say(source, frame.HEADS, [ASK, catchup.heads(mine)])
 
     def on_heads(self, source: str, body: list[Any]) -> None:
-        """Hear what a follower has (ASK), or that a server has sent all it owed (DONE)."""
+        """Hear what a follower has, or that a server has sent all it owed (DONE).
+
+        The heads of its logs say it (ASK); of those that end in a term unknown here it is asked
+        for the histories (TELL), which it gives (TOLD).
+        """
         cluster = self._cluster
-        if len(body) != 2 or body[0] not in (ASK, DONE):
+        if len(body) != 2 or body[0] not in (ASK, DONE, TELL, TOLD):
             raise ProtocolError("a HEADS that cannot be read")
-        if body[0] == DONE:
+        form, said = body
+        if form == DONE:
             self.synced.add(source)
-            return
-        histories = [catchup.read_history(row, cluster.count) for row in body[1]]
+        elif form == ASK:
+            self._locate_heads(source, catchup.read_heads(said, cluster.count))
+        elif form == TELL:
+            self._check(said)
+            numbers: list[int] = said
+            rows = [catchup.history(cluster.shards[n]) for n in numbers]
+            cluster.say(source, frame.HEADS, [TOLD, rows])
+        else:
+            self._locate(source, [catchup.read_history(row, cluster.count) for row in said])
+
+    def _locate_heads(self, source: str, heads: list[tuple[int, catchup.Head]]) -> None:
+        cluster = self._cluster
         client = source in cluster.clients
         cursor = self.cursor(source, client)
         cursor.synced = False
-        said: set[int] = set()
+        told, nothing = dict(heads), catchup.Head(ZERO_TERM, 0)
+        unknown: list[int] = []
+        for shard in cluster.shards:
+            if not (client or shard.role == OWNER):
+                continue
+            head = told.get(shard.id, nothing)  # of what it does not name it has nothing
+            if not catchup.locate_head(cursor, shard, head, client=client):
+                unknown.append(shard.id)
+                cursor.match[shard.id] = cursor.durable[shard.id] = 0
+            if not client:
+                cluster.touched.add(shard.id)
+        cursor.untold = bool(unknown)
+        if unknown:
+            cluster.say(source, frame.HEADS, [TELL, unknown])
+        cluster.pump(cursor, frame.FEED if client else frame.APPEND)
+
+    def _locate(self, source: str, histories: list[catchup.History]) -> None:
+        cluster = self._cluster
+        client = source in cluster.clients
+        cursor = self.cursor(source, client)
         for number, hist, end, _ in histories:
-            said.add(number)
             shard = cluster.shards[number]
             if client or shard.role == OWNER:
                 catchup.locate(cursor, shard, hist, end, client=client)
                 if not client:
                     cluster.touched.add(number)
-        for shard in cluster.shards:  # of what it did not name it has nothing
-            if shard.id not in said and shard.log.end and (client or shard.role == OWNER):
-                catchup.locate(cursor, shard, [], 0, client=client)
-                if not client:
-                    cluster.touched.add(shard.id)
+        cursor.untold = False
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
 
     def cursor(self, name: str, client: bool) -> Cursor:

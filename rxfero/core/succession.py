@@ -17,7 +17,7 @@ from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.position import Term
 from rxfero.core.shard import CANDIDATE, FOLLOWER, GREW, OWNER, Shard
-from rxfero.core.takeover import Takeover, heads
+from rxfero.core.takeover import Takeover
 from rxfero.errors import ProtocolError
 
 NIL = b"\xc0"  # the packed None
@@ -149,7 +149,7 @@ class Succession:
                 self.lost.append(shard)
             shard.owner = None
             granted.append(shard)
-        promise = [term, heads(granted), fenced]
+        promise = [term, catchup.heads(granted), fenced]
         if cluster.quorum is None or cluster.journal is None:
             cluster.say(source, frame.PROMISE, promise)
         else:  # what is promised there may not be forgotten over a restart
@@ -158,14 +158,15 @@ class Succession:
     def on_promise(self, source: str, body: list[Any]) -> None:
         """Count a promise; with the last one, choose whose log to go on from."""
         try:
-            term, columns_, fenced = body
+            term, heads, fenced = body
             takeover = self._round(Term.read(term))
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a PROMISE that cannot be read: {error}") from error
+        told = catchup.read_heads(heads, self._cluster.count)
         self.on_fenced(source, fenced)
         if takeover is None or not takeover.asking:
             return
-        takeover.promised(source, columns_)
+        takeover.promised(source, told)
         if takeover.enough():
             self._choose(takeover)
 

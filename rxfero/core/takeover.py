@@ -14,26 +14,12 @@ promised a higher term; the rest goes on.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
-from rxfero.core.columns import whole_numbers
+from rxfero.core.catchup import Head
 from rxfero.core.position import Term
 from rxfero.core.quorum import Quorum
 from rxfero.core.shard import CANDIDATE, Shard
 from rxfero.errors import ProtocolError
-
-
-class Head(NamedTuple):
-    """How far somebody's log of a shard goes; greater is to be preferred."""
-
-    last: Term
-    end: int
-
-
-def heads(shards: Iterable[Shard]) -> list[list[Any]]:
-    """Give the heads of logs as columns: shards, last terms, ends."""
-    rows = [(s.id, s.log.last_term, s.log.end) for s in shards]
-    return [[r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]]
 
 
 class Takeover:
@@ -81,22 +67,12 @@ class Takeover:
         """The members that have not promised yet."""
         return set(self._waiting)
 
-    def promised(self, voter: str, columns: list[Any]) -> None:
+    def promised(self, voter: str, told: list[tuple[int, Head]]) -> None:
         """Take the heads that a member promised with.
 
         Raises:
-            ProtocolError: columns that are no heads.
+            ProtocolError: one of a term that is not below the promised one.
         """
-        try:
-            numbers, lasts, ends = columns
-            told = [
-                (number, Head(Term.read(last), end))
-                for number, last, end in zip(numbers, lasts, ends, strict=True)
-            ]
-        except (TypeError, ValueError) as error:
-            raise ProtocolError(f"a promise of {voter} that cannot be read: {error}") from error
-        if told and not whole_numbers([numbers, ends]):
-            raise ProtocolError(f"a promise of {voter} with a shard or end that can be none")
         if any(head.last >= self.term for _, head in told):
             raise ProtocolError(f"a promise of {voter} for less than it has itself")
         for number, head in told:

@@ -15,10 +15,14 @@ from rxfero.core.catchup import (
     RECORDS,
     Cursor,
     Gathering,
+    Head,
     Image,
+    heads,
     history,
     install,
     locate,
+    locate_head,
+    read_heads,
     read_history,
     snapshot,
     tails,
@@ -49,6 +53,18 @@ def whole(shard: Shard, point: int = 0) -> bytes:
     return packed
 
 
+def check_head(cursor: Cursor, owner: Shard, follower: Shard) -> None:
+    """Check that a head says as much as the history, wherever its term is known."""
+    head = read_heads(sent(heads([follower])), 1)[0][1]
+    told = Cursor(1, "f")
+    told.match[0] = 99
+    if locate_head(told, owner, head):
+        assert (told.behind, told.snaps) == (cursor.behind, cursor.snaps)
+        assert (told.match, told.durable) == (cursor.match, cursor.durable)
+    else:
+        assert head.last not in dict(owner.log.hist)
+
+
 def bring(owner: Shard, follower: Shard, room: int = 1 << 20) -> tuple[int, list[Record]]:
     """Let a follower catch up; give the records it got and those undone."""
     number, hist, end, _ = read_history(sent(history(follower)), 1)
@@ -56,6 +72,7 @@ def bring(owner: Shard, follower: Shard, room: int = 1 << 20) -> tuple[int, list
     cursor.match[0] = 99
     locate(cursor, owner, hist, end)
     assert cursor.match[0] == common(owner.log.hist, owner.log.end, hist, end)
+    check_head(cursor, owner, follower)
     got, undone = 0, list[Record]()
     for body, _ in tails(cursor, [owner], FENCE, list(cursor.behind), room):
         for record in columns.read(sent(body), RECORDS).records:
@@ -199,6 +216,32 @@ def test_a_history_that_is_none_is_refused(row: Any) -> None:
 
 
 # --- snapshots
+
+
+def test_heads_are_read_as_they_were_told() -> None:
+    shards = [fill(Shard(1), A, A), fill(Shard(4), B), fill(Shard(5), A)]
+    sent = unpack_body(pack_body(heads(shards)))
+    assert sent == [[1, 4, 5], [2, 1, 1], [0, 1, 0], [[*A], [*B]]]
+    assert read_heads(sent, 6) == [(1, Head(A, 2)), (4, Head(B, 1)), (5, Head(A, 1))]
+    assert read_heads([[], [], [], []], 6) == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        None, 7, [], [1, 2, 3, 4], [[1], [9], [0], []], [[1], [9], [1], [[3, 9]]],
+        [[1], [9], [-1], [[3, 9]]], [[1], [], [0], [[3, 9]]], [[1], [9], [], [[3, 9]]],
+        [[1], [9], [0], [None]], [[1], [9], [0], [["a", 7]]], [[1], [9], [0], [[1 << 63, 7]]],
+        [[1], ["9"], [0], [[3, 9]]], [[1], [None], [0], [[3, 9]]], [[1], [-1], [0], [[3, 9]]],
+        [[1], [9.5], [0], [[3, 9]]], [["1"], [9], [0], [[3, 9]]], [[None], [9], [0], [[3, 9]]],
+        [[[]], [9], [0], [[3, 9]]], [[-1], [9], [0], [[3, 9]]], [[6], [9], [0], [[3, 9]]],
+        [[1, 1], [9, None], [0, 0], [[3, 9]]],  # the first of them could be read
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_heads_that_are_none_are_refused(sent: Any) -> None:
+    with pytest.raises(ProtocolError):
+        read_heads(sent, 6)
 
 
 def test_a_large_snapshot_goes_in_parts() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rxfero.core import catchup, columns, frame
 from rxfero.core.change import LOST, Record
 from rxfero.core.cluster import Cluster
-from rxfero.core.follower import ASK, DONE, Follower
+from rxfero.core.follower import ASK, DONE, TELL, TOLD, Follower
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Quorum
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
@@ -21,6 +21,7 @@ from rxfero.errors import ProtocolError
 from tests.core.parts import begin, bodies, cluster_of, data, fill, own, ring_of, said, shape
 
 T, U = Term(3, 101), Term(5, 102)
+NOTHING: Any = [[], [], [], []]  # heads of no log
 VOTERS = Quorum(("me", "a", "b"))
 
 
@@ -303,17 +304,18 @@ def test_a_node_tells_of_all_it_has_but_not_of_what_it_rightly_owns() -> None:
     follower, cluster, shard = owner_of()
     fill(cluster.shards[5], T)
     follower.ask("a")
-    rows = [catchup.history(s) for s in (shard, cluster.shards[5])]
-    assert said(cluster) == [("a", frame.HEADS, [ASK, arrived(rows)])], "the ring has it elsewhere"
+    heads = arrived(catchup.heads([shard, cluster.shards[5]]))
+    assert said(cluster) == [("a", frame.HEADS, [ASK, heads])], "the ring has it elsewhere"
     ring_of(cluster, "me")
     follower.ask("a")
-    assert said(cluster) == [("a", frame.HEADS, [ASK, arrived(rows[1:])])]
+    heads = arrived(catchup.heads([cluster.shards[5]]))
+    assert said(cluster) == [("a", frame.HEADS, [ASK, heads])]
     assert follower.asked == {"a"}
 
 
 def test_who_has_nothing_gets_all_and_then_the_word_that_it_has() -> None:
     follower, cluster, shard = owner_of()
-    follower.on_heads("a", [ASK, []])
+    follower.on_heads("a", [ASK, NOTHING])
     follower.flush()
     (_, kind, body), (_, last, done) = said(cluster)
     assert (kind, last, done) == (frame.APPEND, frame.HEADS, [DONE, None])
@@ -326,7 +328,7 @@ def test_who_has_nothing_gets_all_and_then_the_word_that_it_has() -> None:
 
 def test_who_has_a_part_gets_the_rest_and_who_diverged_the_state() -> None:
     follower, cluster, shard = owner_of()
-    follower.on_heads("a", arrived([ASK, [[3, [[*shard.term, 1]], 3, 0]]]))
+    follower.on_heads("a", arrived([ASK, [[3], [3], [0], [shard.term]]]))
     ((_, _, body),) = said(cluster)
     assert [r.number for r in columns.read(body, 99).records] == [4, 5]
     cursor = cluster.cursors["a"]
@@ -349,10 +351,10 @@ def test_a_client_is_fed_also_what_others_own() -> None:
     follower, cluster, _ = owner_of()
     fill(cluster.shards[5], T, T)
     cluster.clients["c"] = 9
-    follower.on_heads("c", arrived([ASK, [[5, [[*T, 1]], 1, 0]]]))
+    follower.on_heads("c", arrived([ASK, [[5], [1], [0], [T]]]))
     ((name, kind, body),) = said(cluster)
     assert (name, kind, body[0]) == ("c", frame.FEED, [0, 0])
-    assert columns.read(body, 99).shards == [5, *[3] * 5]
+    assert columns.read(body, 99).shards == [*[3] * 5, 5]
     follower.on_nack("c", arrived([ZERO_TERM, [[5, [], 0, 0]]]))
     ((_, _, body),) = said(cluster)
     assert columns.read(body, 99).shards == [5, 5]
@@ -361,7 +363,7 @@ def test_a_client_is_fed_also_what_others_own() -> None:
 def test_who_takes_nothing_for_the_moment_is_sent_nothing() -> None:
     follower, cluster, _ = owner_of()
     cluster.cursors["a"].paused = True
-    follower.on_heads("a", [ASK, []])
+    follower.on_heads("a", [ASK, NOTHING])
     follower.flush()
     assert said(cluster) == []
     cluster.cursors["a"].paused = False
@@ -379,6 +381,32 @@ def test_with_the_word_that_it_has_all_a_voter_hears_what_is_committed() -> None
     assert bodies(cluster, frame.COMMITTED) == [[[1, 100], [3], [0]]] * 2
 
 
+def test_who_ends_in_a_term_unknown_here_is_asked_for_its_history() -> None:
+    follower, cluster, shard = owner_of()
+    cursor = cluster.cursors["a"]
+    cursor.match[3] = cursor.durable[3] = 5
+    odd = Term(8, 999)
+    follower.on_heads("a", arrived([ASK, [[3], [4], [0], [odd]]]))
+    assert said(cluster) == [("a", frame.HEADS, [TELL, [3]])]
+    assert (cursor.match[3], cursor.durable[3], cursor.live) == (0, 0, False)
+    follower.flush()
+    assert said(cluster) == [], "not the word that it has all"
+    follower.on_heads("a", arrived([TOLD, [[3, [[*shard.term, 1], [*odd, 3]], 4, 0]]]))
+    ((_, kind, body),) = said(cluster)
+    assert (kind, body[:2]) == (frame.SNAP, [[*shard.term], 3])
+    follower.flush()
+    assert said(cluster) == [("a", frame.HEADS, [DONE, None])]
+
+
+def test_a_history_is_told_to_who_asks_for_it() -> None:
+    follower, cluster, shard = owner_of()
+    follower.on_heads("a", [TELL, [3]])
+    rows = arrived([catchup.history(shard)])
+    assert said(cluster) == [("a", frame.HEADS, [TOLD, rows])]
+    for numbers in (None, 7, ["3"], [8], [-1]):
+        refused(follower.on_heads, "a", [TELL, numbers])
+
+
 @pytest.mark.parametrize(
     "rows", [None, [None], [[3]], [[8, [], 0, 0]], [[3, [], 0, 0], [3, [[*T, 9]], 1, 0]], 7], ids=repr
 )  # fmt: skip
@@ -386,10 +414,11 @@ def test_histories_that_are_none_are_refused_and_move_no_cursor(rows: Any) -> No
     follower, cluster, shard = owner_of()
     cursor = cluster.cursors["a"]
     cursor.match[3], cursor.synced = 5, True
+    refused(follower.on_heads, "a", [TOLD, rows])
     refused(follower.on_heads, "a", [ASK, rows])
     refused(follower.on_nack, "a", [[*shard.term], rows])
     assert (cursor.match, cursor.synced, cursor.live) == ({3: 5}, True, True)
-    for body in ([], None, [ASK], [2, []], ["0", []]):
+    for body in ([], None, [ASK], [4, []], ["0", []]):
         refused(follower.on_heads, "a", body)
     for body in ([], None, [[*T]], [None, []], [["a", 1], []]):
         refused(follower.on_nack, "a", body)
@@ -444,8 +473,15 @@ def test_whatever_a_line_does_the_logs_come_to_be_equal(drawn: st.DataObject) ->
         mine.shards[3].invariants()
     here.ask("a")
     ((_, _, heads),) = said(mine)
-    there.on_heads("f", arrived(heads))
     line.clear()
+    there.on_heads("f", arrived(heads))
+    for _, kind, body in said(theirs):
+        if kind == frame.HEADS:
+            here.on_heads("a", arrived(body))
+            ((_, _, told),) = said(mine)
+            there.on_heads("f", arrived(told))
+        else:
+            line.append((kind, body))
     flush()
     for kind, body in line:
         deliver(kind, body)

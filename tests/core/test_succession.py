@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rxfero.core import catchup, columns, frame
+from rxfero.core.catchup import heads
 from rxfero.core.change import DATA, LOST, MERGE, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.columns import check_shards
@@ -15,7 +16,6 @@ from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Quorum
 from rxfero.core.shard import CANDIDATE, FOLLOWER, OWNER, Shard
 from rxfero.core.succession import BACKOFF_S, OFFER_S, Succession
-from rxfero.core.takeover import heads
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
 from tests.core.parts import begin, bodies, cluster_of, data, fill, own, ring_of, said, shape

@@ -18,7 +18,7 @@ from rxfero import fero
 from rxfero.cache import Cache
 
 HOST = "127.0.0.1"
-WAIT_S = 10.0  # longest any step may take on a slow machine
+WAIT_S = 20.0  # longest any step may take on a slow machine
 
 
 def free_ports(n: int) -> tuple[int, int]:

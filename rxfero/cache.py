@@ -307,15 +307,15 @@ class Cache(Mapping[str | int, Any]):
         ring = replica.cluster.ring
         if len(ring.members) != n:
             return False
-        me = replica.identity.name
-        for name in ring.members:
-            contact = replica.peering.names.get(name)
-            if name != me and contact is not None and contact.checksum != ring.checksum:
-                return False
-            if name != me and contact is None and not self._node.options.client:
+        contacts, linked = replica.peering.names, replica.cluster.servers
+        # A client hears the ring of those only that it is connected to.
+        others = linked if self._node.options.client else {*ring.members} - {replica.identity.name}
+        for name in others:
+            contact = contacts.get(name)
+            if contact is None or contact.checksum != ring.checksum:
                 return False
         if self._node.options.client:
-            return bool(replica.cluster.servers)
+            return bool(linked)
         return all(s.owner == o for s, o in zip(replica.cluster.shards, ring.owners, strict=True))
 
     async def reached(self, offset: Offset, timeout: float | None = 30.0) -> None:

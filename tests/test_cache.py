@@ -23,7 +23,7 @@ from rxfero.errors import (
     ValueRefused,
     WrongType,
 )
-from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
+from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, stable, until
 
 
 async def test_reading_is_a_mapping() -> None:
@@ -389,6 +389,26 @@ async def test_waiting_for_servers_ends_typed() -> None:
             await cache.stable(2, timeout=0.05)
         with pytest.raises(RequestTimeout, match=r"connected\(1\)"):
             await cache.connected(1, timeout=0.05)
+
+
+async def test_a_client_does_not_wait_for_servers_that_it_has_lost() -> None:
+    """Met here once, in another ring: what it said of the ring then counts no more."""
+    async with Cluster(ports=6) as cluster:
+        ports = range(cluster.ports[0], cluster.ports[0] + 3)
+
+        async def serve(name: str, port: int) -> Cache:
+            return await cluster.server(id=name, ports=(port, port), hosts=hosts)
+
+        hosts = [f"127.0.0.1:{port}" for port in ports]
+        one, two = await serve("one", ports[0]), await serve("two", ports[1])
+        await stable(one, two)
+        client = await cluster.client(hosts=hosts[:1], constants={"retries.cap": 50})
+        await client.stable(2)
+        await one.destroy()
+        await client.stable(1)
+        one, three = await serve("one", ports[0]), await serve("three", ports[2])
+        await stable(one, two, three)
+        await client.stable(3, WAIT_S)
 
 
 async def test_figures_are_plain_values() -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import socket
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -187,12 +187,13 @@ class Process:
 
     @classmethod
     async def start(
-        cls, name: str, ports: tuple[int, int], id: str = "", **options: Any
+        cls, name: str, ports: tuple[int, int], id: str = "", *, on: Sequence[str] = (),
+        **options: Any,
     ) -> Process:
-        """Start one and wait until it is ready."""
+        """Start one and wait until it is ready; `on` is a command to run it by."""
         script = Path(__file__).with_name("member.py")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, str(script), name, str(ports[0]), str(ports[1]), id,
+            *on, sys.executable, str(script), name, str(ports[0]), str(ports[1]), id,
             json.dumps(options),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             cwd=script.parents[2],

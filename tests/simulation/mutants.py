@@ -37,7 +37,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     settings: dict[str, Any] = {}
-    scene: str = ""  # of `scenes`, played instead of seeds
+    scene: str = ""  # of `scenes` or `test_scenarios`, played instead of seeds
 
 
 VOTERS = {"quorum": True}
@@ -47,6 +47,11 @@ SLOW_DISKS = {
     **VOTERS, "servers": 3, "faults": ["crash", "link", "oneway"], "pace": 3.0, "fsync": 0.6,
 }  # fmt: skip
 HARSH = {"faults": ["split", "link", "oneway", "crash", "pause"], "pace": 2.0}
+LONG = {  # splits that last until each side takes the other for dead
+    **BARE, "faults": ["split", "alone"], "servers": 3, "clients": 1, "pace": 0.3, "handled": False,
+}  # fmt: skip
+BELOW = "what_is_below_a_promise_changes_nothing"
+BESIDE = "a_record_that_does_not_match_is_answered_with_the_history"
 
 MUTANTS = [
     Mutant("terms are not unique", "R1", "succession",
@@ -137,6 +142,82 @@ MUTANTS = [
     Mutant("too few disks are enough", "I11", "owner",
            "return ends[disks - 1] if len(ends) >= disks else 0", "return shard.log.end",
            {**DISKS, "faults": ["crash"], "pace": 2.0}),
+    Mutant("a term is made again", "R1", "succession",
+           "self._counter = max(self._counter, highest) + 1",
+           "self._counter = max(self._counter, 1)", HARSH),
+    Mutant("records below a promise are followed", "R2", "follower",
+           """if fence < shard.promised:
+                    fenced[number] = shard.promised
+                    continue
+                if cluster.promise(shard, fence):""",
+           "if fence > shard.promised and cluster.promise(shard, fence):", scene=BELOW),
+    Mutant("snapshots below a promise are taken", "R2", "follower",
+           """cluster.client and fence < shard.promised:
+            cluster.say(source, frame.FENCED, [[number, shard.promised]])
+            return""",
+           "cluster.client and fence < shard.promised:\n            fence = shard.promised",
+           scene=BELOW),
+    Mutant("a candidate below a promise is granted it", "R2", "succession",
+           "if term < shard.promised:\n                fenced",
+           "if False:\n                fenced", scene=BELOW),
+    Mutant("records of any term follow", "R3", "shard",
+           """if record.term == log.last_term if record.kind != TERM else (
+                record.origin == (log.last_term, log.end) and record.term > log.last_term
+            ):""",
+           "if record.term >= log.last_term:", {**BARE, **HARSH}),
+    Mutant("what comes after a gap counts as known", "R3", "shard",
+           "if number > log.end:\n            return MISSES",
+           "if number > log.end:\n            return KNOWN", scene=BESIDE),
+    Mutant("another record counts as known", "R3", "shard",
+           "if number <= log.base or log.term_at(number) == record.term:",
+           "if number <= log.end:", scene=BESIDE),
+    Mutant("the shortest log wins", "R4", "takeover",
+           "if best is not None and head > best[0]:", "if best is not None and head < best[0]:",
+           {**VOTERS, **HARSH}),
+    Mutant("an answer does not wait for copies", "R5", "owner",
+           "if (self._commit_waits or level != COMMIT) and self.reach(shard, level) < at:",
+           "if self._commit_waits and self.reach(shard, level) < at:",
+           {**BARE, "faults": ["crash", "alone"], "servers": 3}),
+    Mutant("a merge does not say what it covers", "R8", "branches",
+           "if fresh:\n            drafts.append", "if False:\n            drafts.append", LONG),
+    Mutant("the older write wins a merge", "R9", "branches",
+           "if overlaps(other.path, path) and newer(other, record):",
+           "if overlaps(other.path, path) and newer(record, other):", LONG),
+    Mutant("a gap in a session's numbers is not asked for", "R10", "sessions",
+           'return "gap"\n        return', 'return "next"\n        return',
+           scene="a_gap_in_the_numbers_is_filled_before_what_follows_it"),
+    Mutant("a duplicate counts as new", "R10", "sessions",
+           'return "duplicate" if session.has(seq) else "hole"', 'return "next"',
+           scene="a_number_that_came_twice_has_one_effect_and_the_same_answer"),
+    Mutant("every gap rewinds", "R11", "requests",
+           "if now - self._rewound.get(call.shard, -REWIND_S) < REWIND_S:", "if False:", HARSH),
+    Mutant("nothing is retained", "R12", "requests",
+           "while len(kept) > records or self._kept_bytes > size:", "while kept:",
+           scene="a_writer_heals_an_acknowledged_write_whose_owner_died_before_replicating"),
+    Mutant("a server is in the ring before it has caught up", "R14", "replica",
+           """if all(m.name in self.follower.synced for m in alive if m.linked) and any(
+                m.linked for m in alive
+            ):""", "if True:", {**BARE, "faults": ["crash"], "pace": 2.0}),
+    Mutant("who stood still goes on", "R15", "replica",
+           "if stall > self.members.suspect_s:", "if False:",
+           {**BARE, "faults": ["pause", "alone"], "servers": 3}),
+    Mutant("a read does not wait for the own term", "R16", "reads",
+           "least = max(shard.prefix.commit, shard.log.hist[-1][1])",
+           "least = shard.prefix.commit", {**VOTERS, **HARSH}),
+    Mutant("a snapshot leaves the sessions as they are", "I6", "shard",
+           "self.state, self.sessions, self.covers, self.count, self.marks = fold",
+           "self.state, _, self.covers, self.count, self.marks = fold", {**LONG, "history": 16}),
+    Mutant("a state is not the fold of its log", "I12", "shard",
+           "self.sessions.note(sid, seq, number, hlc)\n\n    def follow",
+           "self.sessions.note(sid, seq, number, hlc)\n        if number % 50 == 49:\n"
+           "            self.state.parts.pop(path[0], None)\n\n    def follow",
+           {"faults": ["pause"]}),
+    Mutant("a log goes back in silence", "I13", "succession",
+           'if undone:\n            cluster.note("rollback", (shard.id, undone))\n        if before:',
+           "if False:", LONG),
+    Mutant("history has no end", "I14", "replica",
+           "if point > log.base:\n                log.compact(point)",
+           "if point > 1 << 60:\n                log.compact(point)", {**HARSH, "history": 16}),
 ]  # fmt: skip
 # Defects that break no promise, and why: they run by name.
 EQUIVALENT = [
@@ -211,15 +292,24 @@ def hunt(mutant: Mutant, seeds: int) -> dict[str, Any]:
     """Run seeds in this process, which must not have imported the core yet."""
     assert f"rxfero.core.{mutant.module}" not in sys.modules, "too late to plant"
     sys.meta_path.insert(0, Planter(mutant))
-    from tests.simulation.campaign import Campaign  # noqa: PLC0415  (after planting)
+    from tests.simulation import test_scenarios  # noqa: PLC0415  (after planting)
+    from tests.simulation.campaign import Campaign  # noqa: PLC0415
     from tests.simulation.scenes import SCENES  # noqa: PLC0415
+
+    def play(name: str) -> None:
+        if name in SCENES:
+            SCENES[name]()
+        else:
+            getattr(test_scenarios, f"test_{name}")()
 
     for seed in range(1 if mutant.scene else seeds):
         try:
             if mutant.scene:
-                SCENES[mutant.scene]()
+                play(mutant.scene)
             else:
                 Campaign(seed, SECONDS, **mutant.settings).run()
+        except (NameError, AttributeError):
+            raise  # the defect itself is not written well
         except Exception as error:  # noqa: BLE001  (whatever it breaks, it is noticed)
             what = str(error) or type(error).__name__
             return {"seeds": seed + 1, "by": f"{type(error).__name__}: {what}"[:80]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rxfero.core import catchup, columns, frame
 from rxfero.core.call import AUTO, COMMIT, OK
 from rxfero.core.change import DATA, LOST, Record
 from rxfero.core.members import ALIVE
@@ -503,3 +504,65 @@ def test_the_offset_of_an_answer_is_where_the_record_stands() -> None:
             assert (record.sid, record.seq) == (call.sid, call.seq)
     assert shard_at(hosts[3], "k0").role == FOLLOWER
     assert term.n
+
+
+def told(host: Host, kind: int) -> list[list[Any]]:
+    """Give the bodies of a kind that a host has not sent yet."""
+    limits = host.world.constants.limits
+    return [
+        frame.unpack(kind, data[frame.HEADER.size :], limits)
+        for _, data in host.replica.cluster.frames if data[4] == kind
+    ]
+
+
+def test_what_is_below_a_promise_changes_nothing() -> None:
+    """R2: not a record, not a snapshot, not another's takeover."""
+    world, hosts = cluster(2)
+    owner, other = hosts
+    key = key_of(owner)
+    done(world, write(owner, key, "before"))
+    theirs, mine = shard_at(owner, key), shard_at(other, key)
+    old, higher = theirs.term, theirs.term._replace(n=theirs.term.n + 5)
+    end = mine.log.end
+    stale = Record(old, end + 1, DATA, "s", 1, (key,), "update", pack("late"), 1 << 50, None, 0)
+    append = columns.write(old, [mine.id], [stale])
+    theirs.append(stale)
+    snaps = catchup.snapshot(theirs, old, end)
+    other.replica.cluster.promise(mine, higher)
+    link = other.replica.cluster.servers[owner.name]
+    frames = [(frame.APPEND, append), *((frame.SNAP, part) for part in snaps)]
+    for kind, body in [*frames, (frame.PREPARE, [old, [mine.id]])]:
+        other.replica.cluster.frames.clear()
+        packed = frame.encode(kind, body)[frame.HEADER.size :]
+        other.replica.receive(link, kind, 0, packed, world.now)
+        other.replica.cluster.flush_acks()
+        assert (mine.log.end, mine.promised) == (end, higher)
+        if kind == frame.PREPARE:
+            ((_, heads, fenced),) = told(other, frame.PROMISE)
+            assert heads == [[], [], [], []]
+            assert [number for number, _ in fenced] == [mine.id]
+        else:
+            assert told(other, frame.FENCED) == [[[mine.id, list(higher)]]]
+        assert not told(other, frame.APPENDED)
+
+
+def test_a_record_that_does_not_match_is_answered_with_the_history() -> None:
+    """R3: one after a gap, and another one at a place that is taken."""
+    world, hosts = cluster(2)
+    owner, other = hosts
+    key = key_of(owner)
+    done(world, write(owner, key, "before"))
+    shard = shard_at(other, key)
+    term, end = shard.promised, shard.log.end
+    late = Record(term, end + 2, DATA, "s", 1, (key,), "update", pack(2), 1 << 50, None, 0)
+    beside = late._replace(term=term._replace(n=term.n + 1), number=end)
+    link = other.replica.cluster.servers[owner.name]
+    for record in (late, beside):
+        other.replica.ready(world.now)
+        fence = max(record.term, shard.promised)
+        body = frame.encode(frame.APPEND, columns.write(fence, [shard.id], [record]))
+        other.replica.receive(link, frame.APPEND, 0, body[frame.HEADER.size :], world.now)
+        assert told(other, frame.NACK) == [[list(fence), [catchup.history(shard)]]]
+        other.replica.cluster.flush_acks()
+        assert not [b for b in told(other, frame.APPENDED) if shard.id in b[1]]
+        assert shard.log.end == end

@@ -28,7 +28,7 @@ from rxfero.core.link import Identity
 from rxfero.core.members import ALIVE
 from rxfero.core.owner import Inbound
 from rxfero.core.peering import Address
-from rxfero.core.position import Term
+from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Prefix, Quorum
 from rxfero.core.replica import Replica
 from rxfero.core.sessions import Sessions
@@ -437,6 +437,7 @@ class World:
         self.log: list[str] = []
         self.terms: dict[tuple[int, Term], str] = {}
         self.excused: dict[tuple[str, int, int], int] = {}
+        self.sworn: dict[tuple[str, int], Term] = {}  # promises of voters that have arrived
         self._promised: dict[tuple[str, int, int], Term] = {}
         self._applied: dict[tuple[str, int, int], int] = {}
         self._ends: dict[tuple[str, int, int], int] = {}
@@ -639,12 +640,21 @@ class World:
         self.kinds[kind] += 1
         if kind == frame.FORWARD:
             self._count_hops(body)
+        if kind == frame.PROMISE and self.quorum is not None:
+            self._sworn(wire.ends[end][0].name, body)
         try:
             target.do(lambda: target.replica.receive(link, kind, flags, body, self.now))
         except ProtocolError as error:
             who = wire.ends[end][0].name
             self.errors.append(f"{self.now:.3f} {who} -> {target.name}: {error}")
             self.close(wire, 1 - end, str(error))
+
+    def _sworn(self, name: str, body: bytes) -> None:
+        """Note a promise that has arrived: its host may not forget it, whatever happens (I3)."""
+        term, (numbers, *_), _ = frame.unpack(frame.PROMISE, body, self.constants.limits)
+        for number in numbers:
+            before = self.sworn.get((name, number), ZERO_TERM)
+            self.sworn[name, number] = max(before, Term(*term))
 
     def _count_hops(self, body: bytes) -> None:
         """Check how often a request is passed on (I18): a client's way to a server is a hop too."""
@@ -751,8 +761,9 @@ class World:
 
     def remembered(self, host: Host, shard: Shard) -> None:
         """A restarted process goes on from its disk: what it promised there, it keeps."""
-        del host
         shard.invariants()
+        sworn = self.sworn.get((host.name, shard.id), ZERO_TERM)
+        assert shard.promised >= sworn, f"I3: {host.name} {shard} has forgotten {sworn}"
 
     def compacted(self, host: Host, compact: Callable[[], None]) -> None:
         """Check that only is forgotten what every member has, or what is far too much (I15)."""

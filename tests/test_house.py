@@ -99,7 +99,7 @@ TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
     **dict.fromkeys(
         """
         core.cluster
-        core.owner core.replica
+        core.replica
         """.split(),  # noqa: SIM905
         "simulation/test_scenarios.py",
     ),

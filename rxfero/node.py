@@ -23,7 +23,6 @@ from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address, Contact
 from rxfero.core.quorum import Quorum
 from rxfero.core.replica import Ready, Replica
-from rxfero.discovery.hosts import parse_hosts
 from rxfero.errors import (
     Closed,
     HandshakeRefused,
@@ -35,7 +34,7 @@ from rxfero.errors import (
 from rxfero.events import Failure, Hub
 from rxfero.keep import Keep
 from rxfero.options import Options
-from rxfero.search import SCAN_S, search
+from rxfero.search import SCAN_S, search, settle_s
 from rxfero.surroundings import surroundings
 from rxfero.transport import Transport
 
@@ -44,7 +43,6 @@ log = logging.getLogger("rxfero")
 TICK_S = 0.005  # how late a deadline may be noticed
 CALL_BYTES = 64  # what a request is counted for beside its value
 
-SETTLE_S = 0.2  # without a new connection, before a server founds a cluster where others may be
 REFUSALS = 256  # reasons remembered, so that each is told once
 
 
@@ -136,8 +134,7 @@ class Node:
                 raise
             self._keep = keep
         self._born = True
-        if parse_hosts(options.hosts, options.ports):
-            self.replica.settle_s = SETTLE_S
+        self.replica.settle_s = settle_s(options)
         self._arm(self.now)
         self._search = self.loop.create_task(search(self))
         try:
@@ -149,7 +146,8 @@ class Node:
     async def _found(self) -> None:
         if self.options.client:
             await self.holds(lambda: self._of_use or self.replica.discovered, None)
-            if self.replica.cluster.servers or self.replica.probing:
+            replica = self.replica
+            if replica.cluster.servers or replica.probing or self.options.finders:
                 await self.holds(lambda: self._of_use, SCAN_S)
         else:
             await self.holds(lambda: self._of_use, None)

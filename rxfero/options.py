@@ -14,7 +14,9 @@ from typing import Any
 from rxfero.constants import Constants
 from rxfero.core.call import level_of
 from rxfero.discovery.hosts import parse_hosts
+from rxfero.discovery.multicast import Multicast
 from rxfero.errors import ConfigurationError, nearest
+from rxfero.ports import Finder
 
 Ports = tuple[int, int] | int | None
 
@@ -29,7 +31,10 @@ class Options:
             first host that is a bare one.
         ports: (first, last), a port, or None for any free port. Servers listen on the first free
             one; all are scanned on all hosts.
-        multicast: False (this release finds servers by hosts and ports).
+        multicast: True: servers announce themselves to a UDP group and are found by it; or a
+            mapping of those of `constants.multicast` to change. On loopback unless told otherwise.
+        finders: Other ways to find servers: objects that meet :class:`rxfero.ports.Finder`, as
+            those of :mod:`rxfero.discovery`.
         hash: bytes -> uint32, for the ring and the shards; the same on every node.
         partition: Change -> hashable id of its top-level partition.
         restore: Async function run once a cluster by the first server; gives a mapping to commit.
@@ -54,6 +59,7 @@ class Options:
     hosts: tuple[Any, ...] = ("127.0.0.1",)
     ports: Ports = None
     multicast: bool = False
+    finders: tuple[Finder, ...] = ()
     hash: Callable[[bytes], int] | None = None
     partition: Callable[[Any], Any] | None = None
     restore: Callable[..., Any] | None = None
@@ -103,7 +109,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
         value = made.get(name)
         if value is not None and not callable(value):
             raise ConfigurationError(name, value, "must be a function")
-    _later(made)
+    _finders(made)
     _storage(made)
     _quorum(made)
     _security(made)
@@ -135,11 +141,19 @@ def _ports(ports: Any) -> Ports:
     raise ConfigurationError("ports", ports, "must be (first, last) or a port in 1..65535, or None")
 
 
-def _later(made: dict[str, Any]) -> None:
-    if made.get("multicast", False) is not False:
-        raise ConfigurationError(
-            "multicast", made["multicast"], "not in this release: give hosts and ports"
-        )
+def _finders(made: dict[str, Any]) -> None:
+    multicast, finders = made.get("multicast", False), made.get("finders", ())
+    if _is(multicast, Mapping):
+        made["constants"] = made["constants"].replace({"multicast": dict(multicast)})
+        made["multicast"] = True
+    elif type(multicast) is not bool:
+        hint = "must be True, False or a mapping, as {'port': 3130, 'host': '127.0.0.1'}"
+        raise ConfigurationError("multicast", multicast, hint)
+    if not _is(finders, (tuple, list)) or not all(_is(f, Finder) for f in finders):
+        raise ConfigurationError("finders", finders, "must be a list of objects that can find()")
+    made["finders"] = tuple(finders)
+    if made.get("multicast", False):
+        made["finders"] += (Multicast(made["constants"].multicast),)
 
 
 def _storage(made: dict[str, Any]) -> None:

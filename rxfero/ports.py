@@ -104,13 +104,53 @@ class Storage(Protocol):
 
 
 @runtime_checkable
+class Seeker(Protocol):
+    """The node that looks for others, as a finder gets it."""
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name."""
+        ...
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """Where it listens, a numeric address; "" for clients."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 for clients."""
+        ...
+
+    @property
+    def secret(self) -> str | None:
+        """The cluster's secret."""
+        ...
+
+    def alone(self) -> bool:
+        """Whether it is connected to no server, so that it is worth looking harder."""
+        ...
+
+
+@runtime_checkable
 class Finder(Protocol):
     """Finds addresses at which servers may listen; it connects to none of them."""
 
-    async def find(self, found: Callable[[str, int], None]) -> None:
+    async def find(self, here: Seeker, found: Callable[[str, int], None]) -> None:
         """Look, and call ``found(host, port)`` for each address; runs until it is cancelled.
 
-        Finding an address again, or our own, does no harm.
+        Finding an address again, or our own, does no harm. One that returns has found all it ever
+        will. One that raises is told on the event `error` and begun anew after a while.
         """
         ...
 

@@ -57,7 +57,6 @@ OURS = {
     "limits.records": 65_536,
     "forget.after": 86_400_000,
 }
-LATER = {"multicast"}  # discovery by multicast comes in a later release
 
 
 def at(constants: Any, name: str) -> Any:
@@ -107,8 +106,7 @@ def test_every_knob_is_read_by_some_module() -> None:
             read |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for name in KNOBS:
         parts = name.split(".")
-        if parts[0] not in LATER:
-            assert set(parts) <= read, f"nobody reads constants.{name}"
+        assert set(parts) <= read, f"nobody reads constants.{name}"
 
 
 # --- sources

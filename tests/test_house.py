@@ -31,7 +31,7 @@ core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
-discovery.hosts discovery.scan options surroundings transport streams events
+discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
 disk keep search node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
@@ -83,7 +83,7 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "reactivex": {"streams", "events", "since", "guarantee", "handler", "operators", "examples", "testing"},
 }
 
-EXTRAS = {"pytest": "testing"}  # libraries that only a part of the package wants, and its extra
+EXTRAS = {"pytest": "testing", "dns": "dns"}  # libraries that only a part of the package wants, and its extra
 
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rxfero.constants import Constants
+from rxfero.discovery import Dns, Multicast, Seeds
 from rxfero.errors import ConfigurationError
 from rxfero.options import Options, read_options
 
@@ -31,6 +32,8 @@ GOOD: list[dict[str, Any]] = [
     {"ack": 0},
     {"ack": 2},
     {"ack": "majority"},
+    {"multicast": True},
+    {"finders": [Dns("users.svc", 5000), Seeds("seeds")]},
 ]
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"port": 7000}, "no such option; did you mean 'ports'"),
@@ -52,7 +55,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"hash": 7}, "hash=7"),
     ({"partition": "x"}, "partition="),
     ({"restore": {}}, "restore="),
-    ({"multicast": True}, "multicast=True"),
+    ({"multicast": 1}, "multicast=1"),
+    ({"multicast": {"prot": 1}}, "multicast.prot"),
+    ({"multicast": {"port": 0}}, "multicast.port"),
+    ({"multicast": {"host": "lo"}}, "multicast.host"),
+    ({"finders": [object()]}, "finders="),
+    ({"finders": Dns("users.svc", 5000)}, "finders="),
     ({"storage": object()}, "storage="),
     ({"quorum": "majority"}, "quorum="),
     ({"security": "secret"}, "security="),
@@ -80,6 +88,17 @@ def test_options_that_are_wrong_are_refused_by_name(given: dict[str, Any], says:
     with pytest.raises(ConfigurationError) as caught:
         read_options(given)
     assert says in str(caught.value)
+
+
+def test_settings_of_multicast_are_those_of_the_constants() -> None:
+    given = {"multicast": {"port": 7, "retry": True}, "constants": {"multicast": {"ttl": 1}}}
+    options = read_options(given)
+    (finder,) = options.finders
+    assert isinstance(finder, Multicast)
+    settings = finder.settings
+    assert settings == options.constants.multicast
+    assert (settings.port, settings.retry, settings.ttl, settings.host) == (7, True, 1, "127.0.0.1")
+    assert read_options({"multicast": False}).finders == ()
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -15,6 +15,7 @@ from rxfero.cache import Cache
 from rxfero.guarantee import Guarantee, Joint
 from rxfero.handler import Request
 from rxfero.peers import Peer, Peers
+from tests.discovery.seeker import seeker
 
 MEETS = [
     (Cache, ports.CacheLike),
@@ -72,7 +73,7 @@ class OnlyUpdates:
 
 
 class Fixed:
-    async def find(self, found: Callable[[str, int], None]) -> None:
+    async def find(self, here: ports.Seeker, found: Callable[[str, int], None]) -> None:
         found("127.0.0.1", 7070)
 
 
@@ -81,12 +82,13 @@ def test_a_shape_is_enough() -> None:
     assert isinstance(Fixed(), ports.Finder)
     assert not isinstance(OnlyUpdates(), ports.Storage)  # complete ones can be told from partial
     assert not isinstance(Memory(), ports.Finder)
+    assert isinstance(seeker(), ports.Seeker)
 
 
 async def test_a_finder_tells_by_the_function_it_is_given() -> None:
     found: list[tuple[str, int]] = []
     finder: ports.Finder = Fixed()
-    await finder.find(lambda host, port: found.append((host, port)))
+    await finder.find(seeker(), lambda host, port: found.append((host, port)))
     assert found == [("127.0.0.1", 7070)]
 
 

@@ -550,6 +550,11 @@ class Replica:
         """Whether some proposed address has not answered or failed yet."""
         return bool(self._probes)
 
+    @property
+    def probes(self) -> int:
+        """How many proposed addresses have not answered or failed yet."""
+        return len(self._probes)
+
     def leave(self, now: float) -> None:
         """Begin to leave: the ring goes on without this node, which serves until replaced."""
         self.cluster.now = now

@@ -6,6 +6,7 @@ What a block prints is what the `text` block behind it says. A block that cannot
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from sybil import Document, Example
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+from tests.discovery.seeker import group_port
 from tests.integration.cluster import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +25,7 @@ BEHIND = re.compile(r"(?:```)?\n+(?:[^\n`#]+:\n\n)?```text\n(.*?)```", re.DOTALL
 
 
 class Programs(PythonCodeBlockParser):
-    """Each block as a process of its own, on ports that are free, with warnings as errors."""
+    """Each block as a process of its own, on ports that are free (the group's too), with warnings as errors."""
 
     def evaluate(self, example: Example) -> None:
         text: str = example.document.text
@@ -37,6 +39,7 @@ class Programs(PythonCodeBlockParser):
             text=True,
             timeout=60,
             check=False,
+            env={**os.environ, "RXFERO_CONSTANTS__MULTICAST__PORT": str(group_port())},
         )
         assert done.returncode == 0, done.stderr
         assert not done.stderr

@@ -42,7 +42,7 @@ from tests.integration.raw import Raw, identity
         ({"ports": "7000"}, "ports="),
         ({"constants": {"outbox.mux": 1}}, "outbox.mux.*'max'"),
         ({"constants": {"outbox": {"max": -1}}}, "outbox.max"),
-        ({"multicast": True}, "multicast="),
+        ({"multicast": "lo"}, "multicast="),
         ({"hosts": "127.0.0.1"}, "hosts="),
         ({"security": {"secret": "short"}}, "security="),
     ],

@@ -1,0 +1,35 @@
+"""A swarm of processes that start at once find each other by multicast, on loopback.
+
+Six, once; `RXFERO_SWARM=20 RXFERO_SWARM_TIMES=20` for more, which also prints how long it took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from statistics import median
+
+from tests.discovery.seeker import group_port
+from tests.integration.cluster import free_ports
+from tests.integration.swarm import start, stop
+
+SERVERS = int(os.environ.get("RXFERO_SWARM", "6"))
+TIMES = int(os.environ.get("RXFERO_SWARM_TIMES", "1"))
+BY = os.environ.get("RXFERO_SWARM_BY", "multicast")
+
+
+async def swarm() -> float:
+    if BY == "scan":
+        options = {"ports": free_ports(SERVERS)}
+    else:
+        options = {"multicast": {"host": "127.0.0.1", "port": group_port(), "ttl": 0}}
+    seconds, processes = await start(SERVERS, options)
+    await stop(processes, kill=TIMES > 1)
+    return seconds
+
+
+def test_a_swarm_that_starts_at_once_finds_itself() -> None:
+    took = [asyncio.run(swarm()) for _ in range(TIMES)]
+    if TIMES > 1:
+        print(f"{len(took)} of {TIMES} times {SERVERS} servers by {BY}: seconds from the first"
+              f" process to a ring all agree on: median {median(took):.2f}, worst {max(took):.2f}")  # fmt: skip

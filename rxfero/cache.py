@@ -14,9 +14,9 @@ from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
 from rxfero.core.ring import Ring
-from rxfero.core.shard import OWNER
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
+from rxfero.figures import figures
 from rxfero.guarantee import Guarantee, Joint, Level
 from rxfero.operators.to_async_iter import to_async_iter
 from rxfero.partitions import Partitions
@@ -339,26 +339,7 @@ class Cache(Mapping[str | int, Any]):
 
     def stats(self) -> dict[str, Any]:
         """Give figures of this node: counts, bytes and shares, as plain values."""
-        replica = self._node.replica
-        cluster = replica.cluster
-        return {
-            "service": self.name,
-            "name": replica.identity.name,
-            "role": replica.identity.role,
-            "address": f"{replica.identity.host}:{replica.identity.port}",
-            "keys": len(self),
-            "shards": sum(s.role == OWNER for s in cluster.shards),
-            "records": sum(len(s.log.records) for s in cluster.shards),
-            "log_bytes": sum(s.log.bytes for s in cluster.shards),
-            "commits": sum(s.seen for s in cluster.shards),
-            "members": len(cluster.ring.members),
-            "ring": cluster.ring.checksum,
-            "servers": len(cluster.servers),
-            "clients": len(cluster.clients),
-            "pending": len(replica.requests.pending),
-            "pending_bytes": replica.requests.bytes,
-            "turns": self._node.turns,
-        }
+        return figures(self._node)
 
     def fail(self, error: Exception, context: str, change: Change | None = None) -> None:
         """Tell of an error that has no caller, on `error`: for what is built on a cache."""

@@ -32,6 +32,7 @@ from rxfero.errors import (
     RequestTimeout,
 )
 from rxfero.events import Failure, Hub
+from rxfero.figures import told
 from rxfero.keep import Keep
 from rxfero.options import Options
 from rxfero.search import SCAN_S, search, settle_s
@@ -62,6 +63,7 @@ class Node:
         self.turns = 0
         self.closed = False
         self._born = False  # whether there is a replica
+        self.born = self._monotonic()
         self.posted: list[Call] = []  # messages of this turn
         self.unsent = 0  # bytes of the calls of this turn
         self._flush_at = options.constants.outbox.max
@@ -125,6 +127,7 @@ class Node:
             settings, identity, self.now, wall, secret=options.secret,
             restores=options.restore is not None,
         )
+        self.replica.figures.take = partial(told, self)
         self.replica.router.want_proxy = partial(self.hub.observed, "proxy")
         if keep is not None:
             try:

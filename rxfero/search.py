@@ -24,6 +24,7 @@ RESCAN_S, RESCAN_S_MAX = 0.25, 10.0  # between rounds
 ALONE_S_MAX = 2.0  # between rounds of a server that has found nobody
 SETTLE_S = 0.2  # without a new connection, before a server founds a cluster where others may be
 FIND_S = 0.4  # the same where the others have to be found first
+CALM_S, CALM_S_MAX = 0.05, 5.0  # ticks on which a server that listens for others is to be on time
 FOUND_MAX = 1024  # addresses of finders that are remembered
 TRIES = 8  # of an address that was found, until it has to be found again
 AGAIN_S, AGAIN_S_MAX = 0.5, 30.0  # between tries of an address that was found
@@ -97,6 +98,8 @@ class Search:
     async def _scan(self) -> None:
         node = self._node
         wait = RESCAN_S
+        if node.options.finders and not node.options.client:
+            await self._listen()
         while True:
             connected = not self._alone()
             if not connected or not node.options.client:
@@ -110,6 +113,21 @@ class Search:
             else:
                 wait = min(ALONE_S_MAX, wait * 2)
             await asyncio.sleep(wait)
+
+    async def _listen(self) -> None:
+        """Wait until others have had time to be heard.
+
+        Where many servers start at once, all of them are short of time, and silence says nothing:
+        whoever founds a cluster then has to merge it with the others' later, which costs all of
+        them more than to wait. So only time counts in which this process is on time itself.
+        """
+        node = self._node
+        began, calm = node.now, 0.0
+        while self._alone() and calm < FIND_S and node.now - began < CALM_S_MAX:
+            before = node.now
+            await asyncio.sleep(CALM_S)
+            late = node.now - before - CALM_S
+            calm = calm + CALM_S if late < CALM_S / 2 else 0.0
 
     async def _round(self) -> None:
         """Probe every address that is not known yet."""

@@ -29,11 +29,11 @@ LAYERS = """
 errors ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
-core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
+core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-disk keep search node since guarantee handler peers partitions cache service
+disk keep search figures monitor node since guarantee handler peers partitions cache service
 demo_node demo cli __main__ examples.*
 testing.checkers testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
 testing.loop

@@ -80,11 +80,14 @@ _HEAD: Final = HEADER.size  # 6: the length and what every frame has
 _PREFIX: Final = 4  # of those, the length itself
 _LEAST: Final = _HEAD - _PREFIX
 
-SERVER, CLIENT = "server", "client"
+SERVER, CLIENT, WATCHER = "server", "client", "monitor"
 _SS: Final = (SERVER, SERVER)
 _CS: Final = (CLIENT, SERVER)
 _SC: Final = (SERVER, CLIENT)
-_ANY: Final = (_SS, _CS, _SC)
+_WS: Final = (WATCHER, SERVER)
+_SW: Final = (SERVER, WATCHER)
+_DATA: Final = (_SS, _CS, _SC)
+_ANY: Final = (*_DATA, _WS, _SW)
 _OPEN: Final = ("open",)
 _BEFORE: Final = ("hello", "auth", "welcome")
 
@@ -122,7 +125,7 @@ _ROWS: Final = (
     Kind(APPENDED, "APPENDED", (_SS,), _OPEN, "term, shards, numbers reached, numbers on disk"),
     Kind(NACK, "NACK", (_SS, _CS), _OPEN, "fencing term, histories of shards with a gap"),
     Kind(SNAP, "SNAP", (_SS, _SC), _OPEN, "term, shard, part of its snapshot"),
-    Kind(HEADS, "HEADS", _ANY, _OPEN, "ask, done, tell, told: heads, nil, shards, histories"),
+    Kind(HEADS, "HEADS", _DATA, _OPEN, "ask, done, tell, told: heads, nil, shards, histories"),
     Kind(FEED, "FEED", (_SC,), _OPEN, "columns of records for a client"),
     Kind(COMMITTED, "COMMITTED", (_SS,), _OPEN, "term, shards, numbers a majority has on disk"),
     Kind(ROUND, "ROUND", (_SS,), _OPEN, "number of the round, shards, terms"),
@@ -142,7 +145,7 @@ _ROWS: Final = (
     Kind(RESET, "RESET", (_SC,), _OPEN, "shards whose history is gone"),
     Kind(MESSAGE, "MESSAGE", (_CS,), _OPEN, "session, numbers, verbs, keys, values"),
     Kind(ANSWER, "ANSWER", (_SC,), _OPEN, "session, numbers, values"),
-    Kind(MONITOR, "MONITOR", _ANY, _OPEN, "figures of a node"),
+    Kind(MONITOR, "MONITOR", (_WS, _SW), _OPEN, "nothing; a map of the node's figures"),
 )  # fmt: skip
 
 KINDS: Final = {row.number: row for row in _ROWS}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hmac
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from rxfero.core.frame import CLIENT, SERVER
+from rxfero.core.frame import CLIENT, SERVER, WATCHER
 from rxfero.errors import HandshakeRefused, ProtocolError
 
 MAGIC: Final = "rxfero"
@@ -22,6 +22,7 @@ PROTO_MIN, PROTO_MAX = 1, 1  # versions of the protocol this program speaks
 NONCE_MIN: Final = 16  # bytes
 TEXT_MAX: Final = 255  # characters of a name
 FIELDS: Final = 16
+EVERY: Final = "*"  # service of a monitor that asks nodes of every service
 _T = TypeVar("_T")
 
 
@@ -32,7 +33,7 @@ class Identity(NamedTuple):
     service: str
     name: str  # of the node; one live boot a name
     boot: int  # of the process, 64 bits, random
-    role: str  # "server" or "client"
+    role: str  # "server", "client" or "monitor"
     group: str | None
     host: str
     port: int  # where the node listens; 0 for clients
@@ -92,7 +93,7 @@ def read(fields: list[Any], me: Identity, *, dialed: bool) -> Hello:
     numbers = ((boot, 2**64 - 1), (port, 65_535), (wall_ms, 2**53))
     if not all(_whole(number, 0, most) for number, most in numbers):
         raise ProtocolError("a HELLO whose boot, port or time is out of range")
-    if role not in (SERVER, CLIENT) or not name or len(nonce) < NONCE_MIN:
+    if role not in (SERVER, CLIENT, WATCHER) or not name or len(nonce) < NONCE_MIN:
         raise ProtocolError("a HELLO whose role, name or nonce is malformed")
     identity = Identity(
         cluster, service, name, boot, role, group, host, port, digest, low, high, tuple(named)
@@ -111,21 +112,31 @@ def misfit(mine: Hello, theirs: Hello, *, dialed: bool) -> str | None:
         return f"node {me.name!r} is connected to itself"
     for what, a, b in (
         ("cluster", first.cluster, second.cluster),
-        ("service", first.service, second.service),
+        ("service", *_served(first, second)),
         ("a configuration with digest", *_comparable(first, second)),
     ):
         if a != b:
             return f"node {first.name!r} has {what} {a!r}, node {second.name!r} has {b!r}"
-    if me.role == peer.role == CLIENT:
-        return f"{first.name!r} and {second.name!r} are both clients"
+    if SERVER not in (me.role, peer.role):
+        both = "both clients" if me.role == peer.role == CLIENT else "no servers"
+        return f"{first.name!r} and {second.name!r} are {both}"
     if mine.secured != theirs.secured:
         bare = me.name if theirs.secured else peer.name
         return f"the cluster has a secret and node {bare!r} has none"
     return None
 
 
+def _served(first: Identity, second: Identity) -> tuple[str, str]:
+    """Give the services as they have to agree: a monitor may ask for every one."""
+    if any(node.role == WATCHER and node.service == EVERY for node in (first, second)):
+        return EVERY, EVERY
+    return first.service, second.service
+
+
 def _comparable(first: Identity, second: Identity) -> tuple[str, str]:
     """Give the digests as they have to agree: a client need not know the voters."""
+    if WATCHER in (first.role, second.role):
+        return "", ""  # it takes no part in anything
     if CLIENT in (first.role, second.role):
         return first.digest.partition(VOTERS)[0], second.digest.partition(VOTERS)[0]
     return first.digest, second.digest

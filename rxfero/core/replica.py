@@ -21,6 +21,7 @@ from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.columns import is_column
+from rxfero.core.figures import Figures
 from rxfero.core.follower import Follower
 from rxfero.core.journal import Entry, Journal, Replay
 from rxfero.core.link import Identity, Link
@@ -106,6 +107,7 @@ class Replica:
         self.follower = Follower(self.cluster, self.succession)
         self.router = Router(self.cluster, self.owner, self.requests)
         self.peering = Peering(constants, settings.client, settings.rng)
+        self.figures = Figures()
         self.links: dict[int, Link] = {}
         self._probes: set[int] = set()
         self._plain = settings.partition is None and settings.hash is None
@@ -114,13 +116,11 @@ class Replica:
         self._met = now
         self._born, self._restores = now, restores
         self._woken = now
-        self._tick = now
-        self._pinged = self._searched = now
+        self._tick = self._dial_at = self._pinged = self._searched = now
         self._suspicions: dict[str, int] = {}
         self._compared: dict[str, float] = {}
         self._said: tuple[float, list[Any]] = (-1.0, [])
         self._checksum = -1
-        self._dial_at = now
         self._in_sync: set[str] = set()
         self._table = (-1, -1)
         self._leaving: float | None = None
@@ -275,7 +275,7 @@ class Replica:
                 self.router.gone(name)
                 cluster.tell_all(frame.GONE, [name])
             return
-        if cluster.servers.get(name) != link_id:
+        if peer.role == frame.WATCHER or cluster.servers.get(name) != link_id:
             return
         del cluster.servers[name]
         self.follower.forget(name)
@@ -308,10 +308,12 @@ class Replica:
             return
         if peer.role == "server":
             self.members.hears(peer.name, now)
-        for payload in link.payloads:
+        for payload in link.payloads if peer.role != frame.WATCHER else ():
             self._on_payload(peer.name, payload)
         link.payloads.clear()
-        if admitted:
+        if admitted and kind == frame.MONITOR:
+            self.cluster.frames.append((link_id, self.figures.answer(now)))
+        elif admitted:
             self._dispatch(peer.name, kind, body)
 
     def _dispatch(self, source: str, kind: int, body: bytes) -> None:
@@ -341,7 +343,7 @@ class Replica:
             return "this is the node itself" if peer.boot == self.settings.boot else (
                 f"the name {peer.name!r} is in use by a live node"
             )
-        if peer.role == "client":
+        if peer.role != "server":
             return None
         link = self.links.get(self.cluster.servers.get(peer.name, -1))
         if (
@@ -358,6 +360,8 @@ class Replica:
         cluster, peer = self.cluster, link.peer
         assert peer is not None, "an open link without a peer"
         self._probes.discard(link_id)
+        if peer.role == frame.WATCHER:
+            return
         client = peer.role == "client"
         table = cluster.clients if client else cluster.servers
         other = table.get(peer.name)

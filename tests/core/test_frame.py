@@ -329,8 +329,10 @@ def test_who_may_send_what():
     from_client = frame.ADMITTED[frame.CLIENT, frame.SERVER]
 
     assert from_client == {
-        frame.REQUEST, frame.MESSAGE, frame.NACK, frame.HEADS, frame.CANCEL, frame.MONITOR,
+        frame.REQUEST, frame.MESSAGE, frame.NACK, frame.HEADS, frame.CANCEL,
     }  # fmt: skip
+    assert frame.ADMITTED[frame.WATCHER, frame.SERVER] == {frame.MONITOR}
+    assert frame.ADMITTED[frame.SERVER, frame.WATCHER] == {frame.MONITOR}
     assert frame.FEED in to_client
     assert frame.FEED not in servers
     assert frame.REQUEST not in servers

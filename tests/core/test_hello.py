@@ -20,7 +20,7 @@ identities = st.builds(
     service=texts,
     name=texts.filter(bool),
     boot=st.integers(0, 2**64 - 1),
-    role=st.sampled_from(["server", "client"]),
+    role=st.sampled_from(["server", "client", "monitor"]),
     group=st.none() | texts,
     host=texts,
     port=st.integers(0, 65535),
@@ -156,6 +156,23 @@ def test_two_clients_do_not_fit():
     other = NODE_B._replace(name="c", boot=3)
 
     assert hello.misfit(said(NODE_B), said(other), dialed=True) == "'b' and 'c' are both clients"
+
+
+@pytest.mark.parametrize("dialed", [True, False])
+def test_a_monitor_of_every_service_fits_servers_of_its_cluster(dialed):
+    monitor = NODE_B._replace(role="monitor", service=hello.EVERY, digest="")
+    for mine, theirs in ((monitor, NODE_A), (NODE_A, monitor)):
+        assert hello.misfit(said(mine), said(theirs), dialed=dialed) is None
+    other = NODE_A._replace(cluster="other")
+    assert "has cluster" in str(hello.misfit(said(monitor), said(other), dialed=dialed))
+    named = monitor._replace(service="teams")
+    assert "has service" in str(hello.misfit(said(named), said(NODE_A), dialed=dialed))
+    client = NODE_A._replace(role="client")
+    assert "are no servers" in str(hello.misfit(said(monitor), said(client), dialed=dialed))
+    secured = said(NODE_A, secured=True)
+    assert "has a secret" in str(hello.misfit(said(monitor), secured, dialed=dialed))
+    server = NODE_A._replace(service=hello.EVERY)
+    assert "has service" in str(hello.misfit(said(NODE_A._replace(name="c")), said(server), dialed=dialed))
     assert hello.misfit(said(NODE_A), said(NODE_B), dialed=True) is None
 
 

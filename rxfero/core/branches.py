@@ -8,12 +8,15 @@ replica sees the same outcome, and nothing acknowledged disappears without a tra
 
 Which of two writes is newer: of one session the later number, else the later hybrid logical clock,
 ties by session id. A write loses if a newer one stands on an overlapping path: equal, above or
-below. The rules were checked on the executable model of the protocol; a covered interval is exact
-because "all up to n" loses records when two branches of one term arrive apart.
+below. What was pushed to a list loses only to a newer write of the whole list: it comes to its
+end, whatever stands at its old index. The rules were checked on the executable model of the
+protocol; a covered interval is exact because "all up to n" loses records when two branches of one
+term arrive apart.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, Record
@@ -70,13 +73,14 @@ class Merge:
             if record.kind == DATA and record.path:
                 self._index.setdefault(record.path[0], []).append(record)
 
-    def records(self, branch: list[Record]) -> list[Draft]:
-        """Give what to log for a branch, in order, ending with its MERGE record (R8)."""
+    def records(self, branch: list[Record]) -> Iterator[Draft]:
+        """Give what to log for a branch, in order, ending with its MERGE record (R8).
+
+        Each has to be logged before the next is taken, which may build on it.
+        """
         shard = self._shard
         fresh = [r for r in branch if not shard.covered(r.term, r.number)]
         fresh.sort(key=_position)
-        drafts: list[Draft] = []
-        seen: set[tuple[str, int]] = set()
         inherited: list[Any] = []
         for record in fresh:
             if record.kind == MERGE:
@@ -84,17 +88,16 @@ class Merge:
                 continue
             if record.kind == TERM:
                 continue
-            name = (record.sid, record.seq)
-            if record.sid and (name in seen or shard.sessions.has(*name)):
+            if record.sid and shard.sessions.has(record.sid, record.seq):
                 continue
-            seen.add(name)
-            drafts.append(self.outcome(record))
+            yield self.outcome(record)
         if fresh:
-            drafts.append(_merge_draft(_intervals(fresh), inherited))
-        return drafts
+            yield _merge_draft(_intervals(fresh), inherited)
 
-    def dump(self, dump: list[Any]) -> list[Draft]:
+    def dump(self, dump: list[Any]) -> Iterator[Draft]:
         """Give what to log for the state of a log that diverged below its base.
+
+        Each has to be logged before the next is taken.
 
         Raises:
             ProtocolError: it is no such thing.
@@ -102,48 +105,56 @@ class Merge:
         shard = self._shard
         fold, positions = read_dump(dump)
         if all(shard.covered(*p) for p in positions):
-            return []
-        drafts: list[Draft] = []
+            return
         records = [part for part in fold.state.parts.values() if isinstance(part, Record)]
         for record in sorted(records, key=_stamp):
             if record.sid and shard.sessions.has(record.sid, record.seq):
                 continue
-            drafts.append(self.outcome(record._replace(term=positions[-1][0], number=0)))
+            yield self.outcome(record._replace(term=positions[-1][0], number=0))
         if fold.counter > shard.count:
-            drafts.append(Draft(COUNT, "", 0, (), "count", pack(fold.counter), 0, None, 0))
-        drafts += [
-            Draft(COUNT, "", 0, (), "mark", pack(mark), 0, None, 0)
-            for mark in sorted(fold.marks - shard.marks)
-        ]
+            yield Draft(COUNT, "", 0, (), "count", pack(fold.counter), 0, None, 0)
+        for mark in sorted(fold.marks - shard.marks):
+            yield Draft(COUNT, "", 0, (), "mark", pack(mark), 0, None, 0)
         inherited = [[*term, lo, hi] for term, spans in fold.covers.items() for lo, hi in spans]
-        drafts.append(_merge_draft([[*t, n, n] for t, n in positions], inherited))
-        return drafts
+        yield _merge_draft([[*t, n, n] for t, n in positions], inherited)
 
     def outcome(self, record: Record) -> Draft:
         """Give what becomes of one foreign record: applied again, or lost (R9)."""
-        kind = record.kind
-        if kind == DATA and (
-            self._outdated(record)
-            or (numbered(record) and record.path[0] in self._shard.state)
-            or not self._applies(record)
-        ):
-            kind = LOST
+        kind, path = record.kind, record.path
+        if kind == DATA:
+            items = self._items(record)
+            if items is not None:
+                path = (*path[:-1], items)
+            if (
+                self._outdated(record, whole=items is not None)
+                or (numbered(record) and path[0] in self._shard.state)
+                or not self._applies(record, path)
+            ):
+                kind, path = LOST, record.path
         origin = (record.term, record.number)
-        draft = Draft(
-            kind, record.sid, record.seq, record.path, record.verb, record.value, record.hlc,
-            origin, record.expires,
+        if kind == DATA and path:
+            self._index.setdefault(path[0], []).append(record)
+        return Draft(
+            kind, record.sid, record.seq, path, record.verb, record.value, record.hlc, origin,
+            record.expires,
         )
-        if kind == DATA and record.path:
-            self._index.setdefault(record.path[0], []).append(record)
-        return draft
 
-    def _outdated(self, record: Record) -> bool:
+    def _items(self, record: Record) -> int | None:
+        """Give the length of the list that a record was pushed to; None of any other record."""
+        path = record.path
+        if record.verb != "add" or len(path) < 2 or type(path[-1]) is not int:
+            return None
+        return self._shard.state.length(path[:-1])
+
+    def _outdated(self, record: Record, *, whole: bool) -> bool:
         shard = self._shard
         sessions = shard.sessions
         if not sessions.knows(record.sid) and record.hlc <= sessions.evict_hlc:
             return True  # cannot be told from one applied before its session was evicted (R10)
-        path = record.path
+        path = record.path[:-1] if whole else record.path
         for other in self._index.get(path[0], ()) if path else ():
+            if whole and len(other.path) > len(path):
+                continue
             if overlaps(other.path, path) and newer(other, record):
                 return True
         stamp = shard.state.stamp(path)
@@ -154,9 +165,9 @@ class Merge:
             return False  # that write is in the index
         return seq > record.seq if sid == record.sid else (hlc, sid) > (record.hlc, record.sid)
 
-    def _applies(self, record: Record) -> bool:
+    def _applies(self, record: Record, path: tuple[Any, ...]) -> bool:
         try:
-            self._shard.state.resolve(record.verb, record.path, record.value, expect=None)
+            self._shard.state.resolve(record.verb, path, record.value, expect=None)
         except RxferoError:
             return record.verb == "remove"
         return True

@@ -283,6 +283,10 @@ class Image:
             raise ProtocolError(f"a snapshot with {self.hist[-1][0]}, sent in {fence}")
         self.fold = read_fold(dump)
 
+    def known(self, log: Log) -> bool:
+        """Whether a log has all the records of it."""
+        return common(log.hist, log.end, self.hist, self.end) == self.end
+
     def _fits(self) -> bool:
         numbers = [r.number for r in self.records]
         if self.end - self.base != len(numbers):

@@ -125,7 +125,8 @@ class Follower:
             if cluster.promise(shard, fence):
                 self._succession.lost.append(shard)
             shard.owner = source
-        self._succession.adopt(shard, image)
+        if cluster.client or not image.known(shard.log):  # else it came late
+            self._succession.adopt(shard, image)
         if not cluster.client:
             cluster.acknowledge(source, fence, {number: shard.log.end})
 

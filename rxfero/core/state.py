@@ -161,6 +161,11 @@ class State:
         part = self._open(path[0]) if path else None
         return ABSENT if part is None else tree.find(part.root, path[1:])
 
+    def length(self, path: Steps) -> int | None:
+        """Give how many items the list at a path has; None where there is none."""
+        found = self._find(path)
+        return len(cast("list[Any]", found)) if type(found) is FrozenList else None
+
     # --- what a verb means, before it is logged
 
     def resolve(

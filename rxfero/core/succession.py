@@ -7,6 +7,7 @@ others (R1, R2), and does the owner's first acts: the TERM record, and the merge
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -377,7 +378,7 @@ class Succession:
         if shard.role == OWNER:
             self._log(shard, Merge(shard).dump(dump))
 
-    def _log(self, shard: Shard, drafts: list[Draft]) -> None:
+    def _log(self, shard: Shard, drafts: Iterable[Draft]) -> None:
         cluster = self._cluster
         for draft in drafts:
             stamp = draft.hlc or cluster.clock.tick(cluster.wall_ms)

@@ -12,6 +12,7 @@ import asyncio
 import random
 import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -42,9 +43,8 @@ class Writer:
     def __init__(self, number: int, level: Any) -> None:
         self.number, self._level = number, level
         self.sent = 0
-        self.acked: set[int] = set()
+        self.acked: dict[int, float] = {}  # and when
         self.unsure: set[int] = set()
-        self.times: list[float] = []  # of acknowledgements
         self.cache: Cache
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,15 +72,17 @@ class Writer:
                 raise
             self.unsure.add(number)
         else:
-            self.acked.add(number)
-            self.times.append(time.monotonic())
+            self.acked[number] = time.monotonic()
+
+    def lost(self, state: Mapping[Any, Any]) -> list[int]:
+        """Give what was acknowledged and is not in a node's state."""
+        return [n for n in self.acked if n not in state.get(self.key(n), ())]
 
     def judge(self, state: Mapping[Any, Any]) -> tuple[int, int, int]:
         """Give how many are lost, doubled and out of order in a node's state."""
-        lost = doubled = disordered = 0
+        lost, doubled, disordered = len(self.lost(state)), 0, 0
         for first in range(0, self.sent, LIST):
             found = list(state.get(self.key(first), []))
-            lost += len({n for n in self.acked if first <= n < first + LIST} - set(found))
             doubled += len(found) - len(set(found))
             sure = [n for n in found if n not in self.unsure]
             disordered += sum(b < a for a, b in pairwise(sure))
@@ -91,8 +93,9 @@ class Writer:
 
         A pause that goes on beyond the span counts as far as it goes.
         """
-        later = min((t for t in self.times if t > ended), default=ended)
-        marks = [begun, *(t for t in self.times if begun <= t <= ended), later]
+        times = sorted(self.acked.values())
+        later = min((t for t in times if t > ended), default=ended)
+        marks = [begun, *(t for t in times if begun <= t <= ended), later]
         return max(b - a for a, b in pairwise(marks))
 
 
@@ -272,7 +275,9 @@ class Storm:
                 assert done, "a writer that has written nothing"
                 one, two, three = writer.judge(node)
                 lost, doubled, disordered = lost + one, doubled + two, disordered + three
-        ends = [begun for _, begun in self.faults[1:]] + [max(t for w in self.writers for t in w.times)]
+                if one:
+                    self._explain(node, writer)
+        ends = [begun for _, begun in self.faults[1:]] + [max(t for w in self.writers for t in w.acked.values())]
         spans = [(t, end) for (what, t), end in zip(self.faults, ends, strict=True) if what == "kill"]
         gaps = [w.gap(*span) for span in spans for w in self.writers]
         return {
@@ -285,6 +290,17 @@ class Storm:
             "pause after a kill, median s": round(statistics.median(gaps), 3) if gaps else None,
             "pause after a kill, worst s": round(max(gaps), 3) if gaps else None,
         }
+
+    def _explain(self, node: Cache, writer: Writer) -> None:
+        """Say between which faults what was lost was acknowledged."""
+        begun = self.faults[0][1]
+        rows = [(t, f"{t - begun:.2f} {what}") for (_, t), what in
+                zip(self.faults, self.told, strict=True)]  # fmt: skip
+        rows += [
+            (t, f"  {t - begun:.2f} {writer.key(n)} {n}")
+            for n in writer.lost(node) for t in (writer.acked[n],)
+        ]  # fmt: skip
+        print(node, writer.number, *(row for _, row in sorted(rows)), sep="\n", file=sys.stderr)
 
     async def _clear(self) -> None:
         caches = [w.cache for w in self.writers if hasattr(w, "cache")]

@@ -52,7 +52,7 @@ def writer() -> Writer:
     """Give one that has sent ten numbers more than a list holds, all but 3 acknowledged."""
     made = Writer(0, 1)
     made.sent = LIST + 10
-    made.acked = set(range(made.sent)) - {3}
+    made.acked = {n: float(n) for n in range(made.sent) if n != 3}
     made.unsure = {3}
     return made
 
@@ -69,6 +69,6 @@ def test_the_judge_finds_what_is_lost_doubled_and_out_of_order() -> None:
 
 def test_a_pause_is_the_longest_time_without_an_answer() -> None:
     one = writer()
-    one.times = [1.0, 2.0, 2.5, 7.0]
+    one.acked = {4: 1.0, 5: 2.0, 6: 2.5, 7: 7.0}
     assert one.gap(1.5, 2.5) == 4.5
     assert one.gap(0.0, 1.5) == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -30,13 +31,17 @@ def owner(*records: Record) -> Shard:
     return shard
 
 
-def log(shard: Shard, drafts: list[Draft]) -> None:
-    """Do what the owner does with the outcome of a merge."""
-    for kind, sid, seq, path, verb, value, hlc, origin, expires in drafts:
+def log(shard: Shard, drafts: Iterable[Draft]) -> list[Draft]:
+    """Do what the owner does with the outcome of a merge, and give it."""
+    done: list[Draft] = []
+    for draft in drafts:
+        done.append(draft)
+        kind, sid, seq, path, verb, value, hlc, origin, expires = draft
         shard.append(
             Record(OURS, shard.log.end + 1, kind, sid, seq, path, verb, value, hlc or 1, origin,
                    expires)
         )  # fmt: skip
+    return done
 
 
 def write(sid: str, seq: int, hlc: int, key: Any = "k", value: Any = 0, **rest: Any) -> Record:
@@ -72,17 +77,12 @@ def test_a_write_is_lost_just_when_a_newer_one_stands_on_an_overlapping_path(
     held: list[Record], foreign: list[Record]
 ) -> None:
     held = [r._replace(sid="own", seq=i, verb="update") for i, r in enumerate(held, 1)]
-    held = [r for r in held if len(r.path) == 1]
-    foreign = [
-        r._replace(sid=f"f{i}", seq=1, number=i) for i, r in enumerate(foreign, 1)
-        if len(r.path) == 1
-    ]  # fmt: skip
+    foreign = [r._replace(sid=f"f{i}", seq=1, number=i) for i, r in enumerate(foreign, 1)]
     shard = owner(*held)
     standing = [(r.path, r.hlc, r.sid) for r in held]
-    *drafts, _ = Merge(shard).records(foreign) or [None]
+    *drafts, _ = log(shard, Merge(shard).records(foreign))
     assert len(drafts) == len(foreign)
     for draft, record in zip(drafts, foreign, strict=True):
-        assert draft is not None
         loses = any(
             overlaps(path, record.path) and (hlc, sid) > (record.hlc, record.sid)
             for path, hlc, sid in standing
@@ -117,6 +117,42 @@ def test_a_write_that_no_longer_applies_is_lost_but_not_a_remove() -> None:
     assert outcome(write("f", 1, hlc=5, key="none", verb="remove")).kind == DATA
 
 
+def pushed(seq: int, index: int, hlc: int, value: Any, sid: str = "f") -> Record:
+    return write(sid, seq, hlc, ("k", index), value, verb="add")
+
+
+def test_what_was_pushed_one_after_the_other_is_there_one_after_the_other() -> None:
+    shard = owner(data(OURS, 1, "k", ["a"], sid="s", seq=1, hlc=1))
+    branch = [pushed(n, n, 10 + n, f"f{n}") for n in (1, 2, 3)]
+    drafts = log(shard, Merge(shard).records(branch))
+    assert [d.kind for d in drafts] == [DATA, DATA, DATA, MERGE]
+    assert shard.state.get("k") == ["a", "f1", "f2", "f3"]
+
+
+def test_what_both_sides_pushed_is_all_there() -> None:
+    shard = owner(
+        data(OURS, 1, "k", [], sid="s", seq=1, hlc=1), pushed(2, 0, 99, "ours", sid="s"),
+    )  # fmt: skip
+    log(shard, Merge(shard).records([pushed(1, 0, 5, "theirs"), pushed(2, 1, 6, "too")]))
+    assert shard.state.get("k") == ["ours", "theirs", "too"]
+
+
+def test_what_was_pushed_to_a_list_that_was_written_later_is_lost() -> None:
+    shard = owner(data(OURS, 1, "k", ["new"], sid="s", seq=1, hlc=50))
+    outcome = Merge(shard).outcome
+    late, lost = outcome(pushed(1, 4, 60, "late")), outcome(pushed(2, 5, 40, "lost"))
+    assert (late.kind, late.path) == (DATA, ("k", 1))
+    assert (lost.kind, lost.path) == (LOST, ("k", 5)), "as it was asked for"
+    gone = owner(data(OURS, 1, "k", None, sid="s", seq=1, hlc=50, verb="remove"))
+    assert Merge(gone).outcome(pushed(1, 0, 40, "lost")).kind == LOST
+
+
+def test_an_item_of_a_map_is_none_of_a_list() -> None:
+    shard = owner(data(OURS, 1, "k", {5: "ours"}, sid="s", seq=1, hlc=1))
+    draft = Merge(shard).outcome(pushed(1, 7, 9, "theirs"))
+    assert (draft.kind, draft.path) == (DATA, ("k", 7))
+
+
 def test_an_added_record_never_replaces_another_of_its_id() -> None:
     shard = owner(data(OURS, 1, 7, "ours", hlc=1, verb="add"))
     theirs = write("f", 1, hlc=99, key=7, verb="add")
@@ -142,7 +178,8 @@ def test_a_merge_ends_with_the_exact_intervals_and_those_inherited() -> None:
         write("f", 1, 5, "a", number=2), write("f", 2, 6, "b", number=3), inherited,
         begin(B, 5, A), data(B, 6, "c", sid="f", seq=3), data(C, 9, "d", sid="f", seq=4),
     ]  # fmt: skip
-    *drafts, merge = Merge(owner()).records(branch)
+    shard = owner()
+    *drafts, merge = log(shard, Merge(shard).records(branch))
     assert [d.path for d in drafts] == [("a",), ("b",), ("c",), ("d",)]
     assert merge.kind == MERGE
     assert unpack(merge.value) == [[1, 1, 3, 9], [1, 7, 2, 4], [2, 3, 5, 6], [3, 9, 9, 9]]
@@ -162,7 +199,7 @@ def test_a_branch_has_one_effect_however_often_and_in_what_parts_it_comes(
     merged = [r.seq for r in shard.log.records if r.kind in (DATA, LOST)]
     assert sorted(merged) == list(range(1, 9))
     assert [shard.state.get(key) for key in "abc"] == [6, 7, 8]
-    assert Merge(shard).records(branch) == []
+    assert list(Merge(shard).records(branch)) == []
     shard.invariants()
 
 
@@ -200,7 +237,7 @@ def test_a_state_is_merged_key_by_key_and_then_covered() -> None:
     assert (shard.count, shard.marks) == (12, {"m"})
     assert shard.covered(A, -6)
     assert shard.covered(Term(1, 1), 5)
-    assert Merge(shard).dump(dump) == []
+    assert list(Merge(shard).dump(dump)) == []
 
 
 @pytest.mark.parametrize(
@@ -219,7 +256,7 @@ def test_a_dump_that_is_none_is_refused(dump: Any) -> None:
     shard = owner()
     before = shape(shard)
     with pytest.raises(ProtocolError):
-        Merge(shard).dump(dump)
+        list(Merge(shard).dump(dump))
     assert shape(shard) == before
 
 

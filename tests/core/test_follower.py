@@ -398,6 +398,20 @@ def test_who_ends_in_a_term_unknown_here_is_asked_for_its_history() -> None:
     assert said(cluster) == [("a", frame.HEADS, [DONE, None])]
 
 
+def test_a_snapshot_that_comes_late_takes_nothing_back() -> None:
+    _, _, owner = owner_of()
+    here, mine = follower_of("a", name="f")
+    mine.boot = 200
+    late = [arrived(part) for part in catchup.snapshot(owner, owner.term, 0)]
+    owner.append(data(owner.term, owner.log.end + 1, value="newer"))
+    here.on_append("a", sent(owner.term, 3, *owner.log.records))
+    for part in late:
+        here.on_snap("a", part)
+    assert (mine.shards[3].log.end, mine.shards[3].dump()) == (owner.log.end, owner.dump())
+    mine.flush_acks()
+    assert bodies(mine, frame.APPENDED) == [[[*owner.term], [3], [owner.log.end], None]]
+
+
 def test_a_history_is_told_to_who_asks_for_it() -> None:
     follower, cluster, shard = owner_of()
     follower.on_heads("a", [TELL, [3]])

@@ -422,6 +422,17 @@ def test_an_owner_merges_what_is_offered_once() -> None:
     shard.invariants()
 
 
+def test_each_record_of_a_merge_builds_on_those_before_it() -> None:
+    succession, cluster = succession_of("a")
+    shard = own(cluster, 3)
+    shard.append(data(shard.term, 2, "k", ["ours"], sid="s", hlc=1))
+    pushes = [
+        data(T, n, ("k", n), f"theirs {n}", sid="t", seq=n, hlc=5 + n, verb="add") for n in (1, 2, 3)
+    ]
+    succession.on_branch("a", branch(*pushes))
+    assert shard.state.get("k") == ["ours", "theirs 1", "theirs 2", "theirs 3"]
+
+
 def test_who_is_not_the_owner_merges_nothing() -> None:
     succession, cluster = succession_of("a")
     succession.on_branch("a", branch(data(T, 2)))

@@ -465,17 +465,18 @@ async def test_reconnection(messages: int) -> None:
     if messages > 1000 and type(asyncio.get_running_loop()).__module__ == "asyncio.unix_events":
         messages //= 10  # the full load on one loop is enough
     started = time.monotonic()
-    async with Cluster() as cluster:
+    patient = {"requests.timeout": 120_000}  # all are asked for at once
+    async with Cluster(constants=patient) as cluster:
         one, two = await cluster.servers(2)
         before, during, after = keys_of(one, 3)
         for key in (before, during, after):
             await one.update(key, [])
         sent = [one.push(before, number) for number in range(messages)]
-        await two.reached(await sent[-1])
+        await two.reached(await sent[-1], WAIT_S)
         for peer in list(two.peers):
             two.peers.remove(peer)
         written = 0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while not (written and one.peers.lists.connected and two.peers.lists.connected):
                 one.push(during, written)
                 written += 1

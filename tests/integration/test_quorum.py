@@ -184,8 +184,8 @@ async def test_a_pipeline_over_it(tmp_path: Path) -> None:
 async def test_modes_do_not_mix(tmp_path: Path) -> None:
     async with Voters(tmp_path) as cluster:
         a = await cluster.voter("a")
-        other = await cluster.server(quorum=None, voters=())
         told = collect(a, "error")
+        other = await cluster.server(quorum=None, voters=())
         await until(lambda: bool(told), a, other, what="a refusal")
         assert "digest" in str(told[0].error)
 

@@ -34,6 +34,7 @@ class Campaign:
         self.shape = forced.get("shape", rng.random() < 0.3)  # deep writes, pushes, conditions
         self.pace = forced.get("pace", rng.choice((0.3, 1.0, 2.0)))
         self.apart = forced.get("apart", rng.random() < 0.2)
+        self.rest = forced.get("rest", 1.0)  # times the seconds between what a host asks for
         faults = forced.get("faults")
         if faults is None:
             faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
@@ -55,6 +56,7 @@ class Campaign:
             handled=self.handled,
             voters=tuple(f"n{i}" for i in range(voters)) if self.quorum else (),
         )
+        self.world.hostile = forced.get("hostile", 0.0)
         self.world.fsync = forced.get("fsync", self.world.fsync)
         self.rng = self.world.rng
 
@@ -111,7 +113,7 @@ class Campaign:
             return
         for i in range(rng.choice((1, 1, 1, 3, 10))):
             host.submit(self._write(f"{host.name}#{host.epoch}.{count}.{i}"))
-        world.after(0.05 + rng.random() * 0.1, self._step, host, count + 1)
+        world.after(self.rest * (0.05 + rng.random() * 0.1), self._step, host, count + 1)
 
     def _register(self, host: Host, last: Write | None, count: int) -> None:
         """Read or write a register, one operation a process at a time: for the check of I9."""
@@ -126,7 +128,7 @@ class Campaign:
                 else:
                     last = Write("update", path, pack(f"{host.name}#{host.epoch}.{count}"), 0)
                 host.submit(last)
-        world.after(0.05 + rng.random() * 0.2, self._register, host, last, count + 1)
+        world.after(self.rest * (0.05 + rng.random() * 0.2), self._register, host, last, count + 1)
 
     def _write(self, value: str) -> Write:
         rng = self.rng
@@ -197,5 +199,5 @@ class Campaign:
             f"<Campaign seed={self.world.seed} servers={self.servers} clients={self.clients}"
             f" faults={self.faults} retain={self.retain} handled={self.handled}"
             f" history={self.history} skew={self.skew} shape={self.shape} disks={self.disks}"
-            f" quorum={self.quorum}>"
+            f" quorum={self.quorum} hostile={self.world.hostile}>"
         )

@@ -2,8 +2,8 @@
 
 ``python -m tests.simulation.mutants`` plants every defect of :data:`MUTANTS` in a process of its own
 (in memory, by an import hook: nothing on the disk changes), runs seeds of the campaign until one
-breaks a promise, or plays the scene that was made for it, and prints a table. A defect that no seed notices is a hole in the net: the exit
-status is 1. With names as arguments it does only those; ``--seeds N`` bounds the seeds for each.
+breaks a promise, or plays the scene that was made for it, or a file of the tests, and prints a
+table. A defect that nothing notices is a hole in the net: the exit status is 1. With names as arguments it does only those; ``--seeds N`` bounds the seeds for each.
 
 Where a second net would catch what the first lets through, the settings turn the second one off.
 """
@@ -13,15 +13,19 @@ from __future__ import annotations
 import argparse
 import importlib.abc
 import importlib.machinery
+import io
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 60
@@ -37,6 +41,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     settings: dict[str, Any] = {}
+    suite: str = ""  # a test file, run instead of seeds
     scene: str = ""  # of `scenes` or `test_scenarios`, played instead of seeds
 
 
@@ -96,7 +101,7 @@ MUTANTS = [
            {**VOTERS, **HARSH}),
     Mutant("records of an earlier term are committed alone", "R5", "owner",
            "if to > prefix.commit and to >= shard.log.hist[-1][1]:", "if to > prefix.commit:",
-           {**VOTERS, **HARSH}),
+           suite="core/test_owner.py"),
     Mutant("followers commit what they cannot match", "R5", "follower",
            "cluster.commit(shard, min(shard.prefix.heard, shard.matched))",
            "cluster.commit(shard, shard.prefix.heard)", {**VOTERS, **HARSH}),
@@ -116,14 +121,17 @@ MUTANTS = [
            "if any(lo <= number <= hi for lo, hi", "if any(number <= hi for lo, hi",
            {**BARE, **HARSH}),
     Mutant("a merge does not look for what is there already", "R8", "branches",
-           "if record.sid and (name in seen or shard.sessions.has(*name)):", "if False:", HARSH),
+           "record.seq):\n                continue\n            yield self.outcome(record)\n        if fresh",
+           "record.seq):\n                pass\n            yield self.outcome(record)\n        if fresh",
+           HARSH),
     Mutant("a session's later write can lose to its earlier one", "R9", "branches",
            "    if one.sid == other.sid:\n        return one.seq > other.seq\n", "",
-           {**HARSH, "skew": 3.0}),
+           suite="core/test_branches.py"),
     Mutant("a repeated write is written again", "R10", "owner",
            "        if not shard.sessions.is_next(sid, seq):", "        if False:", HARSH),
     Mutant("a write for a hole of a merge undoes newer ones", "R10", "owner",
-           '            late = verdict == "hole"\n', "            late = False\n", HARSH),
+           '            late = verdict == "hole"\n', "            late = False\n",
+           suite="core/test_owner.py"),
     Mutant("history is forgotten that some do not have", "R13", "replica",
            "                point = min(point, shard.stable)\n", "", {**HARSH, "history": 16}),
     Mutant("history is forgotten that readers have not seen", "I15", "replica",
@@ -141,7 +149,7 @@ MUTANTS = [
            "return shard.log.end", {**BARE, "faults": ["crash"], "pace": 2.0}),
     Mutant("too few disks are enough", "I11", "owner",
            "return ends[disks - 1] if len(ends) >= disks else 0", "return shard.log.end",
-           {**DISKS, "faults": ["crash"], "pace": 2.0}),
+           suite="core/test_owner.py"),
     Mutant("a term is made again", "R1", "succession",
            "self._counter = max(self._counter, highest) + 1",
            "self._counter = max(self._counter, 1)", HARSH),
@@ -179,10 +187,11 @@ MUTANTS = [
            "if self._commit_waits and self.reach(shard, level) < at:",
            {**BARE, "faults": ["crash", "alone"], "servers": 3}),
     Mutant("a merge does not say what it covers", "R8", "branches",
-           "if fresh:\n            drafts.append", "if False:\n            drafts.append", LONG),
+           "if fresh:\n            yield", "if False:\n            yield", LONG),
     Mutant("the older write wins a merge", "R9", "branches",
            "if overlaps(other.path, path) and newer(other, record):",
-           "if overlaps(other.path, path) and newer(record, other):", LONG),
+           "if overlaps(other.path, path) and newer(record, other):",
+           suite="core/test_branches.py"),
     Mutant("a gap in a session's numbers is not asked for", "R10", "sessions",
            'return "gap"\n        return', 'return "next"\n        return',
            scene="a_gap_in_the_numbers_is_filled_before_what_follows_it"),
@@ -190,10 +199,11 @@ MUTANTS = [
            'return "duplicate" if session.has(seq) else "hole"', 'return "next"',
            scene="a_number_that_came_twice_has_one_effect_and_the_same_answer"),
     Mutant("every gap rewinds", "R11", "requests",
-           "if now - self._rewound.get(call.shard, -REWIND_S) < REWIND_S:", "if False:", HARSH),
+           "if now - self._rewound.get(call.shard, -REWIND_S) < REWIND_S:", "if False:",
+           suite="core/test_requests.py"),
     Mutant("nothing is retained", "R12", "requests",
            "while len(kept) > records or self._kept_bytes > size:", "while kept:",
-           scene="a_writer_heals_an_acknowledged_write_whose_owner_died_before_replicating"),
+           suite="core/test_requests.py"),
     Mutant("a server is in the ring before it has caught up", "R14", "replica",
            """if all(m.name in self.follower.synced for m in alive if m.linked) and any(
                 m.linked for m in alive
@@ -215,6 +225,9 @@ MUTANTS = [
     Mutant("a log goes back in silence", "I13", "succession",
            'if undone:\n            cluster.note("rollback", (shard.id, undone))\n        if before:',
            "if False:", LONG),
+    Mutant("a merge is judged by what was before it", "R9", "succession",
+           "for draft in drafts:", "for draft in list(drafts):",
+           suite="core/test_succession.py"),
     Mutant("history has no end", "I14", "replica",
            "if point > log.base:\n                log.compact(point)",
            "if point > 1 << 60:\n                log.compact(point)", {**HARSH, "history": 16}),
@@ -296,6 +309,9 @@ def hunt(mutant: Mutant, seeds: int) -> dict[str, Any]:
     from tests.simulation.campaign import Campaign  # noqa: PLC0415
     from tests.simulation.scenes import SCENES  # noqa: PLC0415
 
+    if mutant.suite:
+        return _tested(mutant)
+
     def play(name: str) -> None:
         if name in SCENES:
             SCENES[name]()
@@ -314,6 +330,25 @@ def hunt(mutant: Mutant, seeds: int) -> dict[str, Any]:
             what = str(error) or type(error).__name__
             return {"seeds": seed + 1, "by": f"{type(error).__name__}: {what}"[:80]}
     return {"seeds": seeds, "by": None}
+
+
+class _First:
+    """Remembers the first test that failed."""
+
+    def __init__(self) -> None:
+        self.failed: str | None = None
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and self.failed is None:
+            self.failed = report.nodeid.rpartition("::")[2]
+
+
+def _tested(mutant: Mutant) -> dict[str, Any]:
+    first = _First()
+    where = str(ROOT / "tests" / mutant.suite)
+    with redirect_stdout(io.StringIO()):
+        pytest.main(["-q", "-x", "-p", "no:cacheprovider", where], plugins=[first])
+    return {"seeds": 1, "by": first.failed}
 
 
 def caught(mutant: Mutant, seeds: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ failed is kept in :data:`FAILED`.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.__main__ import HOSTILE, MODES, main, play
 from tests.simulation.campaign import Campaign
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,26 @@ def test_a_majority_of_voters_loses_nothing(seed: int) -> None:
 @pytest.mark.parametrize("seed", [5, 27, 30])
 def test_a_seed_of_voters_that_failed_once(seed: int) -> None:
     Campaign(seed, quorum=True).run()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_line_that_loses_repeats_and_mixes_breaks_no_promise(mode: str) -> None:
+    for seed in range(FIRST, min(LAST, FIRST + 3)):
+        told = play(mode, 8.0, HOSTILE, 4.0, seed)
+        assert not told["broken"]
+        assert told["acknowledged"]
+
+
+def test_a_seed_on_a_hostile_line_that_failed_once() -> None:
+    Campaign(6, quorum=True, rest=4.0, hostile=HOSTILE).run()
+
+
+def test_campaigns_are_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--mode", "memory", "--seeds", "1:2", "--seconds", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["mode"], told["network"], told["seeds"]) == ("memory", "orderly", 1)
+    assert told["violations"] == 0
+    assert told["simulated s"] > 2
 
 
 @pytest.mark.parametrize("seed", range(FIRST, min(LAST, FIRST + 6)))

@@ -20,6 +20,7 @@ from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
+from rxfero.core.branches import newer, numbered
 from rxfero.core.call import DURABLE, MISSING, OK, READ, Call
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Settings
@@ -27,6 +28,7 @@ from rxfero.core.journal import BEGIN, WHOLE, Entry, Replay
 from rxfero.core.link import Identity
 from rxfero.core.members import ALIVE
 from rxfero.core.owner import Inbound
+from rxfero.core.path import overlaps
 from rxfero.core.peering import Address
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Prefix, Quorum
@@ -436,6 +438,8 @@ class World:
         self.errors: list[str] = []
         self.log: list[str] = []
         self.terms: dict[tuple[int, Term], str] = {}
+        self.hostile = 0.0  # part of the frames that is lost; as many come late, or twice
+        self.refused: list[str] = []  # what a hostile line brought that could not be taken
         self.excused: dict[tuple[str, int, int], int] = {}
         self.sworn: dict[tuple[str, int], Term] = {}  # promises of voters that have arrived
         self._promised: dict[tuple[str, int, int], Term] = {}
@@ -631,6 +635,24 @@ class World:
             self.close(wire, 1 - end, data, back=False)
             return
         wire.bytes[end] -= len(data)
+        _, kind, _ = frame.HEADER.unpack_from(data)
+        if self.hostile and kind not in frame.HANDSHAKE:
+            chance = self.rng.random() / self.hostile
+            if chance < 1:
+                return
+            if chance < 3:
+                self.after(self.rng.random(), self._late, wire, end, data)
+                if chance < 2:
+                    return
+        self._take(wire, end, data)
+
+    def _late(self, wire: Wire, end: int, data: bytes) -> None:
+        target, epoch, _ = wire.ends[1 - end]
+        if target.epoch == epoch and target.up and not target.stopped and wire.alive[1 - end]:
+            self._take(wire, end, data)
+
+    def _take(self, wire: Wire, end: int, data: bytes) -> None:
+        target, _, link = wire.ends[1 - end]
         _, kind, flags = frame.HEADER.unpack_from(data)
         body = data[frame.HEADER.size:]
         self.trace = zlib.crc32(
@@ -646,7 +668,8 @@ class World:
             target.do(lambda: target.replica.receive(link, kind, flags, body, self.now))
         except ProtocolError as error:
             who = wire.ends[end][0].name
-            self.errors.append(f"{self.now:.3f} {who} -> {target.name}: {error}")
+            told = self.refused if self.hostile else self.errors
+            told.append(f"{self.now:.3f} {who} -> {target.name}: {error}")
             self.close(wire, 1 - end, str(error))
 
     def _sworn(self, name: str, body: bytes) -> None:
@@ -863,6 +886,11 @@ class World:
         """End all faults, start everybody, and let the cluster come to rest."""
         self.heal()
         self.slowness = 1.0
+        if self.hostile:  # what is lost on a connection is told anew on the next
+            self.hostile = 0.0
+            for wire in list(self.wires.values()):
+                for end in (0, 1):
+                    self.close(wire, end, "the line was bad")
         if any(h.up and h.leaving for h in self.hosts.values()):
             self.run(11.0)
         for host in self.hosts.values():
@@ -927,6 +955,18 @@ class World:
                 left = [*shard.branches, *shard.dumps]
                 assert not left, f"I6: branches on {host.name}"
         self._in_order(number, first.log.records)
+        if not first.log.base:
+            self._reasons(number, first.log.records)
+
+    def _reasons(self, number: int, records: list[Record]) -> None:
+        """Whatever a merge gave up has a newer write in its way (R9)."""
+        written = [r for r in records if r.kind == DATA]
+        for lost in records:
+            if lost.kind != LOST or numbered(lost) or lost.verb == "push":
+                continue
+            assert any(overlaps(r.path, lost.path) and newer(r, lost) for r in written), (
+                f"I4: shard {number}: lost for no reason: {lost}"
+            )
 
     def _folds(self, host: Host, shard: Shard) -> None:
         """The state is the fold of the log (I12)."""

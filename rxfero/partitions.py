@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from rxfero.core.change import DATA, Change, Record
+from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
 
@@ -88,6 +88,15 @@ class Partitions(Mapping[str | int, Partition]):
             return False
         shard = self.shard(key)
         return any(r.kind == DATA and r.path and r.path[0] == key for r in shard.shown)
+
+    def conflicts(self) -> list[Change]:
+        """Give the retained writes that lost against others when a split was merged."""
+        return [
+            Change.of(shard.id, record)
+            for shard in self._node.replica.cluster.shards
+            for record in list(shard.shown)
+            if record.kind == LOST
+        ]
 
     def heads(self) -> dict[int, Offset]:
         """Give the offset of the newest record of every shard that has one."""

@@ -1,0 +1,1 @@
+"""The commands of `rxfero`: what needs the extra ``cli``; :mod:`rxfero.cli` is their door."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 from rxfero.core.call import READ, WRITES, level_of
 from rxfero.core.change import Change
 from rxfero.core.path import Path
-from rxfero.core.position import Offset
+from rxfero.core.position import Offset, Position
 from rxfero.core.ring import Ring
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
@@ -266,6 +266,10 @@ class Cache(Mapping[str | int, Any]):
         source = changes_since(self._node.replica, self._hub, event, since)
         return source if callback is None else source.subscribe(callback)
 
+    def history(self, since: Position | None = None, until: Position | None = None) -> list[Change]:
+        """Give recorded changes; see :meth:`Partitions.history`."""
+        return self.partitions.history(since, until)
+
     def once(self, event: str) -> Awaitable[Any]:
         """Give an awaitable of an event's next payload."""
         return self._hub.once(event)
@@ -367,7 +371,6 @@ class Cache(Mapping[str | int, Any]):
         role = self._node.replica.identity.role
         state = " destroyed" if self._node.closed else ""
         return f"<Cache {self.name} {role} keys={len(self)} peers={len(self.peers)}{state}>"
-
 
 
 def _condition(expect: Any) -> list[Any]:

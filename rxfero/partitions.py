@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
+from rxfero.errors import ConfigurationError
+from rxfero.since import beyond
 
 if TYPE_CHECKING:
     from rxfero.core.shard import Shard
@@ -112,6 +114,27 @@ class Partitions(Mapping[str | int, Partition]):
         On another node too, and after a restart (as text): as long as the history reaches back.
         """
         return Position(self.heads().values())
+
+    def history(
+        self, since: Position | None = None, until: Position | None = None
+    ) -> list[Change]:
+        """Give the retained changes, in the order of their hybrid times: recorded, not awaited.
+
+        Args:
+            since: Only what came after it. None: all that is retained.
+            until: Only what it has. None: up to now.
+
+        Raises:
+            ConfigurationError: the history does not reach back to `since`.
+        """
+        replica = self._node.replica
+        if since is None:
+            bases = [(s.id, s.log) for s in replica.cluster.shards if s.log.base]
+            since = Position(Offset(n, log.base_term, log.base) for n, log in bases)
+        found = beyond(replica, since)
+        if isinstance(found, int):
+            raise ConfigurationError("since", str(since)[:80], "is older than what is retained")
+        return [c for c in found if until is None or (c.offset is not None and until.has(c.offset))]
 
     def __repr__(self) -> str:
         return f"<Partitions keys={len(self)}>"

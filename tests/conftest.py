@@ -7,7 +7,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import settings
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+# A law says what holds, not how soon: a busy machine must not refute it.
+settings.register_profile("laws", deadline=None)
+settings.load_profile("laws")
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, LoopFactory]:

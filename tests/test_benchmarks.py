@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import command, commit, figures, journal, latency, npm, processes, speed
+from benchmarks import command, commit, figures, journal, latency, npm, processes, speed, streams
 
 ROOT = Path(__file__).parent.parent
 
@@ -253,3 +253,12 @@ def test_the_journal_is_measured_both_ways(
     assert all(value > 0 for value in found.values())
     assert journal.main(arguments) == 0
     assert "records/s" in capsys.readouterr().out
+
+
+def test_streams_are_measured_beside_the_plain_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    assert streams.main(["-r", "1000", "--runs", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["what"] for row in rows} == set(streams.ROWS)
+    assert all(row["rxfero ns"] > 0 and row["its ns"] > 0 and row["ratio"] > 0 for row in rows)
+    assert streams.main(["-r", "10", "--runs", "1"]) == 0
+    assert "asyncio.Queue" in capsys.readouterr().out

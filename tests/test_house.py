@@ -330,11 +330,18 @@ def test_every_error_and_operator_is_public() -> None:
     assert verbs == {name for name in operators.__all__ if name.islower()}
 
 
+@pytest.mark.parametrize("name", [name for name in operators.__all__ if name.islower()])
+def test_an_operator_has_its_laws(name: str) -> None:
+    tests = (ROOT / "tests" / "operators" / f"test_{name}.py").read_text(encoding="utf-8")
+    assert tests.count("def test_law_") >= 3
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [
         ("docs/events.md", set(EVENTS)),
         ("docs/errors.md", error_names()),
+        ("docs/operators.md", set(operators.__all__)),
         ("docs/wire.md", {row.name for row in frame.KINDS.values()}),
         ("README.md", set(Options.__dataclass_fields__) | {"handler"}),
         ("docs/index.md", {f"{p.stem}.md" for p in (ROOT / "docs").glob("*.md")} - {"index.md"}),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from rxfero.core.position import Offset
-from rxfero.errors import ValueRefused
+from rxfero.core.position import Offset, Position, Term
+from rxfero.errors import ConfigurationError, ValueRefused
+from rxfero.testing import FakeCache
 from tests.integration.cluster import Cluster, key_of, same, until
 
 
@@ -83,3 +84,36 @@ async def test_a_history_is_bounded_and_the_value_stays() -> None:
         late = await cluster.server()
         await late.stable(3)
         await same(one, two, client, late)
+
+
+def test_history_is_what_is_recorded_between_two_positions() -> None:
+    cache = FakeCache()
+    positions = [cache.partitions.position()]
+    for number in range(6):
+        cache.update(f"k{number % 4}", number)
+        positions.append(cache.partitions.position())
+    assert [change.value for change in cache.history()] == list(range(6))
+    for first in range(7):
+        for last in range(first, 7):
+            found = cache.history(positions[first], positions[last])
+            assert [change.value for change in found] == list(range(first, last))
+
+
+def test_history_that_is_gone_is_not_made_up() -> None:
+    cache = FakeCache({"a": 1})
+    offset = cache.partitions["a"].head
+    assert offset is not None
+    with pytest.raises(ConfigurationError, match="older than what is retained"):
+        cache.history(Position([offset._replace(term=Term(99, 9))]))
+
+
+def test_history_after_compaction_is_what_is_left() -> None:
+    cache = FakeCache(constants={"shards": 1, "partitions": {"history": {"max": 16}}})
+    for number in range(200):
+        cache.update("a", number)
+    cache.advance(10)  # histories are compacted now and then
+    found = [change.value for change in cache.history()]
+    assert 0 < len(found) < 200
+    assert found == list(range(200 - len(found), 200))
+    with pytest.raises(ConfigurationError):
+        cache.history(Position())

@@ -41,4 +41,9 @@ def resume(source: CacheLike, cache: CacheLike, name: str | int) -> Observable[C
         del scheduler
         return source.on("change", since=position_of(key, cache.get(key)))
 
-    return reactivex.defer(begun)
+    def from_there(live: Observable[Any]) -> Observable[Any]:
+        del live
+        return reactivex.defer(begun)
+
+    # By way of `on`, so that the operators of time below run on the loop of `source`.
+    return source.on("change").pipe(from_there)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rxfero import errors, sources
+from rxfero import errors, operators, sources
 from rxfero.constants import Constants
 from rxfero.core import frame
 from rxfero.events import EVENTS
@@ -90,7 +90,35 @@ def constants() -> str:
     return CONSTANTS_HEAD + "\n".join(rows) + "\n"
 
 
+OPERATORS_HEAD = """# Operators
+
+`from rxfero import operators as fop`; each goes into `.pipe(...)` of any RxPY Observable. Wrong arguments
+are refused when the chain is built, with the names of operator and argument. Each has at least three
+laws in `tests/operators/`. How they go together: [streams.md](streams.md).
+
+| operator | what |
+|---|---|
+"""
+
+
+def operator_index() -> str:
+    rows: list[str] = []
+    drawn: list[str] = []
+    for name in operators.__all__:
+        value = getattr(operators, name)
+        doc = inspect.getdoc(value) or ""
+        rows.append(f"| `{name}` | {doc.splitlines()[0]} |")
+        if name.islower():
+            about = doc.split("\nRaises:")[0].rstrip()
+            about = "\n".join(about.splitlines()[2:])
+            shape = str(inspect.signature(value, eval_str=False)).split(" -> ")[0]
+            shape = shape.replace("'", "")
+            drawn.append(f"## {name}\n\n```text\n{name}{shape}\n\n{about}\n```\n")
+    return OPERATORS_HEAD + "\n".join(rows) + "\n\n" + "\n".join(drawn)
+
+
 PAGES = {
+    "operators.md": operator_index,
     "events.md": events,
     "wire.md": wire,
     "errors.md": error_index,

@@ -38,9 +38,9 @@ class Input:
 
     def on(self, event: str, callback: Any = None, *, since: Any = "now") -> Observable[Any]:
         assert event == "change"
-        assert isinstance(since, Position)
 
         def subscribe(observer: Any, scheduler: Any = None) -> Any:
+            assert isinstance(since, Position)
             self._observers.append(observer)
             for change in list(self.history):
                 offset = change.offset

@@ -49,6 +49,14 @@ def test_law_a_key_that_raises_adds_nothing_more(items: list[int]) -> None:
     assert isinstance(seen.error, ZeroDivisionError) is (0 in items)
 
 
+@given(st.lists(st.integers()))
+def test_law_a_value_of_its_own_is_a_map_before(items: list[int]) -> None:
+    own, mapped = FakeCache(), FakeCache()
+    Seen(reactivex.from_iterable(items).pipe(fop.add(own, value=str)))
+    Seen(reactivex.from_iterable(map(str, items)).pipe(fop.add(mapped)))
+    assert own.what == mapped.what
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     cache = FakeCache()
     refused("add.cache", lambda: fop.add({}))  # type: ignore[arg-type]

@@ -75,6 +75,17 @@ def test_an_error_drops_the_rest() -> None:
     assert str(seen.error) == "no"
 
 
+@given(st.lists(st.integers()), st.integers(1, 5))
+def test_law_without_time_only_the_last_list_may_be_short(items: list[int], size: int) -> None:
+    source: Subject[Any] = Subject()
+    seen = Seen(source.pipe(fop.buffer_bounded(size)))
+    for item in items:
+        source.on_next(item)
+    assert all(len(part) == size for part in seen.values)
+    source.on_completed()
+    assert len(seen.values) == -(-len(items) // size)
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("buffer_bounded.maxsize", lambda: fop.buffer_bounded(0))
     refused("buffer_bounded.within", lambda: fop.buffer_bounded(1, within=-1))

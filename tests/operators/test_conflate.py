@@ -103,6 +103,16 @@ def test_a_key_that_raises_fails_and_isolated_goes_on() -> None:
     assert isolated.values == [("a", 1)]
 
 
+@given(PAIRS)
+def test_law_keys_come_in_the_order_in_which_they_were_first_seen(pairs: list[Any]) -> None:
+    source: Subject[Any] = Subject()
+    seen = Seen(source.pipe(fop.conflate(first, every=5.0)), scheduler=TestScheduler())
+    for pair in pairs:
+        source.on_next(pair)
+    source.on_completed()
+    assert [pair[0] for pair in seen.values] == list(dict.fromkeys(pair[0] for pair in pairs))
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("conflate.key", lambda: fop.conflate(5))  # type: ignore[arg-type]
     refused("conflate.every", lambda: fop.conflate("key", every=0))

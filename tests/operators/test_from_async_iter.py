@@ -112,5 +112,18 @@ async def test_an_iterator_that_never_waits_leaves_the_loop_its_turns() -> None:
     assert len(seen.values) == count > 0
 
 
+@settings(max_examples=30, deadline=None)
+@given(ITEMS, st.integers(0, 5))
+def test_law_who_wants_so_many_gets_the_first(items: list[int], count: int) -> None:
+    async def main() -> Seen:
+        seen = Seen(fop.from_async_iter(produce(items)).pipe(ops.take(count)))
+        await turns()
+        return seen
+
+    seen = asyncio.run(main())
+    assert seen.values == items[:count]
+    assert seen.completed
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("from_async_iter.items", lambda: fop.from_async_iter([1, 2]))  # type: ignore[arg-type]

@@ -188,6 +188,28 @@ async def test_a_task_that_cancels_itself_is_a_failure() -> None:
     assert isinstance(seen.error, RuntimeError)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(), max_size=8), st.integers(1, 4))
+def test_law_never_more_than_so_many_run(items: list[int], concurrency: int) -> None:
+    running = most = 0
+
+    async def work(item: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return item
+
+    async def main() -> list[int]:
+        source = reactivex.from_iterable(items)
+        mapped = source.pipe(fop.map_async(work, concurrency), fop.to_async_iter())
+        return [item async for item in mapped]
+
+    assert asyncio.run(main()) == items
+    assert most == min(concurrency, len(items))
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("map_async.fn", lambda: fop.map_async(5))  # type: ignore[arg-type]
     refused("map_async.concurrency", lambda: fop.map_async(turns, 0))  # type: ignore[arg-type]

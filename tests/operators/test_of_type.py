@@ -59,6 +59,15 @@ def test_law_two_in_a_row_pass_what_both_pass(types: list[str], one: Any, two: A
     assert both == (Seen(source.pipe(fop.of_type(*common))).values if common else [])
 
 
+@given(st.lists(TYPES), st.sets(TYPES, min_size=1, max_size=3))
+def test_law_the_wanted_and_the_others_are_all(types: list[str], wanted: set[str]) -> None:
+    others = {"add", "update", "remove", "login"} - wanted
+    items = [{"type": name, "n": n} for n, name in enumerate(types)]
+    source = reactivex.from_iterable(items)
+    parts = [Seen(source.pipe(fop.of_type(*some))).values for some in (wanted, others)]
+    assert sorted(parts[0] + parts[1], key=lambda i: i["n"]) == items
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("of_type.types", fop.of_type)
     refused("of_type.types", lambda: fop.of_type("add", 5))  # type: ignore[arg-type]

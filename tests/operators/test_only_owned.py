@@ -56,6 +56,18 @@ def test_nothing_passes_on_a_client() -> None:
     assert Seen(reactivex.just(Change("add", "a", 1)).pipe(fop.only_owned(cache))).values == []
 
 
+@given(st.lists(KEYS), st.lists(st.sets(KEYS), min_size=1, max_size=6))
+def test_law_it_is_asked_when_a_change_comes(keys: list[str], owned: list[set[str]]) -> None:
+    cache, source = FakeCache(), Subject[Any]()
+    seen = Seen(source.pipe(fop.only_owned(cache)))
+    expected: list[int] = []
+    for n, change in enumerate(changes(keys)):
+        cache.peers.owned = owned[n % len(owned)]
+        expected += [n] if change.partition in cache.peers.owned else []
+        source.on_next(change)
+    assert [c.value for c in seen.values] == expected
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("only_owned.cache", lambda: fop.only_owned(None))  # type: ignore[arg-type]
     half: Any = SimpleNamespace(peers=SimpleNamespace(owner=lambda _: None))

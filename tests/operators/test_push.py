@@ -44,6 +44,15 @@ def test_law_the_guarantees_are_those_of_the_cache(items: list[int]) -> None:
     assert seen.completed
 
 
+@given(st.lists(st.tuples(st.integers(), st.integers())))
+def test_law_a_key_and_a_value_of_their_own_are_a_pair(pairs: list[tuple[int, int]]) -> None:
+    own, plain = FakeCache(), FakeCache()
+    chosen = fop.push(own, key=lambda p: p[1], value=lambda p: p[0])
+    Seen(reactivex.from_iterable(pairs).pipe(chosen))
+    Seen(reactivex.from_iterable([(b, a) for a, b in pairs]).pipe(fop.push(plain)))
+    assert own.what == plain.what
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     cache = FakeCache()
     refused("push.cache", lambda: fop.push(5))  # type: ignore[arg-type]

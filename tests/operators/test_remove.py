@@ -46,6 +46,15 @@ def test_law_what_update_writes_remove_removes(pairs: list[tuple[str, int]]) -> 
     assert [what[1] for what in cache.what] == [what[1] for what in other.what]
 
 
+@given(st.lists(st.text()))
+def test_law_each_subscription_removes(keys: list[str]) -> None:
+    cache = FakeCache()
+    chain = reactivex.from_iterable(keys).pipe(fop.remove(cache))
+    assert cache.asked == []
+    assert Seen(chain).values + Seen(chain).values == cache.asked
+    assert len(cache.asked) == 2 * len(keys)
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("remove.cache", lambda: fop.remove(None))  # type: ignore[arg-type]
     refused("remove.key", lambda: fop.remove(FakeCache(), key="k"))  # type: ignore[arg-type]

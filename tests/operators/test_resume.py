@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rxfero import operators as fop
 from rxfero.errors import ValueRefused
 from rxfero.operators.saved import record
+from rxfero.testing import FakeCache
 from tests.operators.crashing import Input, Store
 from tests.operators.fake import Seen, refused
 
@@ -68,6 +69,15 @@ def test_unsubscribing_leaves_the_source() -> None:
     seen.subscription.dispose()
     source.write(0, 1)
     assert seen.values == []
+
+
+def test_operators_of_time_below_run_on_the_loop_of_the_source() -> None:
+    users, sums = FakeCache({"ann": 1}), FakeCache()
+    seen: list[Any] = []
+    chain = fop.resume(users, sums, "sum").pipe(fop.window_by(lambda c: c.key, every=5))
+    chain.subscribe(seen.append)
+    users.advance(6)
+    assert [window.key for window in seen] == ["ann"]
 
 
 def test_arguments_are_checked_when_the_chain_is_built() -> None:

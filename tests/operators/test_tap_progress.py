@@ -44,6 +44,16 @@ def test_a_report_that_raises_fails(count: int) -> None:
     assert str(seen.error) == "no"
 
 
+@given(st.integers(0, 30), st.integers(1, 5))
+def test_law_each_subscription_counts_for_itself(count: int, every: int) -> None:
+    counts: list[int] = []
+    chain = reactivex.from_iterable(range(count)).pipe(fop.tap_progress(counts.append, every))
+    Seen(chain)
+    once = list(counts)
+    Seen(chain)
+    assert counts == once * 2
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     refused("tap_progress.report", lambda: fop.tap_progress(5))  # type: ignore[arg-type]
     refused("tap_progress.every", lambda: fop.tap_progress(print, 0))

@@ -116,6 +116,15 @@ async def test_a_source_that_has_ended_can_still_be_read() -> None:
     assert [i async for i in reactivex.of(1, 2).pipe(fop.to_async_iter())] == [1, 2]
 
 
+@settings(max_examples=30, deadline=None)
+@given(ITEMS, st.integers(1, 30))
+def test_law_the_latest_of_what_did_not_fit_comes_last(items: list[int], maxsize: int) -> None:
+    found = asyncio.run(all_of(items, maxsize=maxsize, overflow="latest"))
+    assert found[-1:] == items[-1:]
+    assert len(found) <= maxsize
+    assert found == items[len(items) - len(found) :]
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     for wrong in (0, -1, 1.5, "5", True):
         refused("to_async_iter.maxsize", lambda wrong=wrong: fop.to_async_iter(wrong))

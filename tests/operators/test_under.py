@@ -57,6 +57,18 @@ def test_law_what_is_under_a_deeper_path_is_under_the_upper_one(
     assert deeper == Seen(source.pipe(fop.under(upper), fop.under(upper + rest))).values
 
 
+@given(st.lists(PATHS), PATHS)
+def test_law_it_is_the_same_for_changes_messages_and_pairs(keys: list[Any], path: Any) -> None:
+    kinds: list[Any] = [
+        [Change("update", key, n) for n, key in enumerate(keys)],
+        [{"key": key, "value": n} for n, key in enumerate(keys)],
+        list(zip(keys, range(len(keys)), strict=True)),
+    ]
+    passed = [Seen(reactivex.from_iterable(kind).pipe(fop.under(path))).values for kind in kinds]
+    assert [c.value for c in passed[0]] == [m["value"] for m in passed[1]]
+    assert [c.value for c in passed[0]] == [n for _, n in passed[2]]
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     for wrong in (None, "", (), 1.5, ("a", None)):
         refused("under.path", lambda wrong=wrong: fop.under(wrong))

@@ -63,6 +63,16 @@ def test_an_item_without_a_key_is_refused_and_isolate_goes_on() -> None:
     assert [f.item for f in failed] == [5]
 
 
+@given(st.lists(st.tuples(st.text(), st.integers())))
+def test_law_a_key_and_a_value_of_their_own_are_a_pair(pairs: list[tuple[str, int]]) -> None:
+    own, plain = FakeCache(), FakeCache()
+    items = [{"who": key, "n": value} for key, value in pairs]
+    chosen = fop.update(own, key=lambda i: i["who"], value=lambda i: i["n"])
+    Seen(reactivex.from_iterable(items).pipe(chosen))
+    Seen(reactivex.from_iterable(pairs).pipe(fop.update(plain)))
+    assert own.what == plain.what
+
+
 def test_arguments_are_checked_when_the_chain_is_built() -> None:
     cache = FakeCache()
     refused("update.cache", lambda: fop.update(None))  # type: ignore[arg-type]

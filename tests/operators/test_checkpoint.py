@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from typing import Any
 
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from rxfero.testing import FakeCache
 from tests.operators.crashing import Input, Store
 from tests.operators.fake import Seen, refused
 
+SEEDS = int(os.environ.get("RXFERO_SEEDS", "200"))
 FATES = ("fine", "lost", "unheard", "delayed", "late")
 STEPS = st.one_of(
     st.tuples(st.integers(0, 2), st.integers(-9, 9)),  # a change of a shard
@@ -85,6 +88,22 @@ def test_law_the_derived_state_is_that_of_a_run_without_faults(steps: list[Any])
     run.finish()
     found = run.store.records.get("tally", {"value": {}})["value"]
     assert found == expected(run.source)
+
+
+def test_a_crash_at_a_random_step_of_every_seed_leaves_the_state_of_a_run_without() -> None:
+    for seed in range(SEEDS):
+        rng = random.Random(seed)
+        steps: list[Any] = [
+            (rng.randrange(3), rng.randrange(100)) if rng.random() < 0.5 else rng.choice(FATES)
+            for _ in range(30)
+        ]
+        steps.insert(rng.randrange(len(steps)), "crash")
+        run = Run()
+        for step in steps:
+            run.step(step)
+        run.finish()
+        found = run.store.records.get("tally", {"value": {}})["value"]
+        assert found == expected(run.source), f"seed {seed}: {steps}"
 
 
 @given(st.lists(STEPS, max_size=40))

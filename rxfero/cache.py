@@ -6,8 +6,9 @@ changes. Writes go to the owner of their key, from any node. Events are Observab
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
+from weakref import WeakSet
 
 from rxfero.core.call import READ, WRITES, level_of
 from rxfero.core.change import Change
@@ -18,7 +19,7 @@ from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
 from rxfero.figures import figures
 from rxfero.guarantee import Guarantee, Joint, Level
-from rxfero.operators.to_async_iter import to_async_iter
+from rxfero.operators.to_async_iter import Pull, to_async_iter
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers, check_size
 from rxfero.since import changes_since
@@ -54,6 +55,7 @@ class Cache(Mapping[str | int, Any]):
     def __init__(self, node: Node, hub: Hub, stopping: Callable[[], Awaitable[None]]) -> None:
         self._node, self._hub, self._stopping = node, hub, stopping
         self._ack = level_of(node.options.ack)
+        self._streams: WeakSet[Pull[Any]] = WeakSet()
         self.peers = Peers(node)
         self.partitions = Partitions(node, self.peers)
 
@@ -280,11 +282,13 @@ class Cache(Mapping[str | int, Any]):
 
     def stream(
         self, event: str = "change", *, maxsize: int = 1024, overflow: str = "block",
-        since: Any = "now",
-    ) -> AsyncIterator[Any]:
-        """Give an event as an async iterator with a bounded queue."""
+        since: Any = "now", key: str | Callable[[Any], Any] = "key",
+    ) -> Pull[Any]:
+        """Give an event as an async iterator with a queue; see :func:`to_async_iter`."""
         source: Any = self.on(event, since=since)
-        return source.pipe(to_async_iter(maxsize, overflow))
+        stream = source.pipe(to_async_iter(maxsize, overflow, key))
+        self._streams.add(stream)
+        return stream
 
     # --- waiting
 
@@ -342,8 +346,14 @@ class Cache(Mapping[str | int, Any]):
     # --- the whole
 
     def stats(self) -> dict[str, Any]:
-        """Give figures of this node: counts, bytes and shares, as plain values."""
-        return figures(self._node)
+        """Give figures of this node: counts, bytes and shares, as plain values.
+
+        `streams` are those of :meth:`stream` that are alive, `streams_waiting` the items that wait
+        in them, `streams_skipped` those that their policies took.
+        """
+        told = [stream.stats() for stream in self._streams]
+        sums = {f"streams_{name}": sum(s[name] for s in told) for name in ("waiting", "skipped")}
+        return {**figures(self._node), "streams": len(told), **sums}
 
     def fail(self, error: Exception, context: str, change: Change | None = None) -> None:
         """Tell of an error that has no caller, on `error`: for what is built on a cache."""

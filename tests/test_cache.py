@@ -23,6 +23,7 @@ from rxfero.errors import (
     ValueRefused,
     WrongType,
 )
+from rxfero.testing import FakeCache
 from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, stable, until
 
 
@@ -446,3 +447,21 @@ async def test_custom_hash_and_partition() -> None:
         assert len(client) == 22
         with pytest.raises(RxferoError):
             await (await cluster.server(hash=None)).stable(3, timeout=0.1)
+
+
+async def test_streams_are_seen_in_the_figures_until_they_go() -> None:
+    cache = FakeCache()
+
+    def told() -> list[int]:
+        figures = cache.stats()
+        return [figures[name] for name in ("streams", "streams_waiting", "streams_skipped")]
+
+    stream = cache.stream(maxsize=4, overflow="conflate")
+    for number in range(10):
+        cache.update(f"k{number % 3}", number)
+    assert told() == [1, 3, 7]
+    assert [(await anext(stream)).value for _ in range(3)] == [9, 7, 8]
+    assert told() == [1, 0, 7]
+    await stream.aclose()
+    del stream
+    assert told() == [0, 0, 0]

@@ -5,52 +5,79 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.errors import ConfigurationError, Overloaded
+from rxfero.operators.checks import attribute
 
 T = TypeVar("T")
 
-POLICIES = ("block", "drop_old", "drop_new", "latest", "error")
+POLICIES = ("block", "conflate", "drop_old", "drop_new", "latest", "error")
 
 
 def to_async_iter(
-    maxsize: int = 1024, overflow: str = "block"
-) -> Callable[[Observable[T]], AsyncIterator[T]]:
+    maxsize: int = 1024, overflow: str = "block", key: str | Callable[[T], Any] = "key"
+) -> Callable[[Observable[T]], Pull[T]]:
     """Pull from an Observable: ``async for item in source.pipe(to_async_iter())``.
+
+        1 2 3 4 ----------------------- |
+            to_async_iter(2, "drop_old")
+        ------------- 3 --------- 4 --- |
 
     Args:
         maxsize: Items kept for a slow consumer.
         overflow: What happens beyond: "block" keeps them (a source that cannot wait is not made to
-            lose items), "drop_old", "drop_new", "latest" (only the newest), "error" (Overloaded).
+            lose items), "drop_old", "drop_new", "latest" (only the newest), "error" (it is
+            unsubscribed, and after what is kept comes Overloaded). "conflate" keeps the latest item
+            of each key from the first on, in the place of the one that waits; beyond `maxsize`
+            keys the oldest goes.
+        key: For "conflate": a function of the item that gives a hashable key; or an attribute's
+            name. What it raises ends the stream.
+
+    Returns:
+        The stream. Its :meth:`Pull.stats` tells how many wait and how many were skipped.
 
     Raises:
-        ConfigurationError: `maxsize` below 1, or no such policy.
+        ConfigurationError: `maxsize` below 1, no such policy, or no such key.
     """
     if type(maxsize) is not int or maxsize < 1:
         raise ConfigurationError("to_async_iter.maxsize", maxsize, "must be a whole number >= 1")
     if overflow not in POLICIES:
         raise ConfigurationError("to_async_iter.overflow", overflow, f"must be one of {POLICIES}")
+    select = attribute("to_async_iter.key", key) if overflow == "conflate" else None
 
-    def pull(source: Observable[T]) -> AsyncIterator[T]:
-        return _Pull(source, maxsize, overflow)
+    def pull(source: Observable[T]) -> Pull[T]:
+        return Pull(source, maxsize, overflow, select)
 
     return pull
 
 
-class _Pull(AsyncIterator[T]):
-    def __init__(self, source: Observable[T], maxsize: int, overflow: str) -> None:
-        self._items: deque[T] = deque()
-        self._maxsize, self._overflow = maxsize, overflow
+class Pull(AsyncIterator[T]):
+    """The items of an Observable, to be read one by one. Made by :func:`to_async_iter`."""
+
+    def __init__(
+        self, source: Observable[T], maxsize: int, overflow: str,
+        select: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
+        self._items: deque[Any] = deque()  # where keys are told apart: the keys, in their order
+        self._latest: dict[Any, T] = {}
+        self._name: Any = None  # the key of the item that came last
+        self._skipped = self._given = 0
+        self._maxsize, self._overflow, self._select = maxsize, overflow, select
         self._ended: BaseException | None = None
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._subscription = SingleAssignmentDisposable()
         self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
 
+    def stats(self) -> dict[str, int]:
+        """Give how many items wait, were given, and were skipped by the policy."""
+        return {"waiting": len(self._items), "given": self._given, "skipped": self._skipped}
     def _next(self, item: T) -> None:
+        if self._ended is not None or (self._select is not None and self._replaces(item)):
+            return
         items = self._items
         if len(items) >= self._maxsize and self._overflow != "block":
             if self._overflow == "error":
@@ -58,14 +85,32 @@ class _Pull(AsyncIterator[T]):
                 self._end(Overloaded(len(items), self._maxsize))
                 return
             if self._overflow == "drop_new":
+                self._skipped += 1
                 return
-            if self._overflow == "latest":
-                items.clear()
-            else:
-                items.popleft()
-        if self._ended is None:
-            items.append(item)
-            self._wake()
+            self._drop(len(items) if self._overflow == "latest" else 1)
+        items.append(item if self._select is None else self._name)
+        self._wake()
+
+    def _replaces(self, item: T) -> bool:
+        """Keep an item as the latest of its key; whether that took the place of another."""
+        assert self._select is not None, "only where keys are told apart"
+        try:
+            name = self._name = self._select(item)
+            waits = name in self._latest
+        except Exception as error:  # noqa: BLE001  (it is the reader's)
+            self._subscription.dispose()
+            self._end(error)
+            return True
+        self._latest[name] = item
+        self._skipped += waits
+        return waits
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            first = self._items.popleft()
+            if self._select is not None:
+                del self._latest[first]
+        self._skipped += count
 
     def _end(self, error: BaseException) -> None:
         if self._ended is None:
@@ -95,7 +140,9 @@ class _Pull(AsyncIterator[T]):
                 if waiter.done() and not waiter.cancelled():
                     self._wake()  # its turn goes to the next reader
                 raise
-        return self._items.popleft()
+        self._given += 1
+        first = self._items.popleft()
+        return first if self._select is None else self._latest.pop(first)
 
     async def aclose(self) -> None:
         """Stop: the source is unsubscribed, pending reads end."""

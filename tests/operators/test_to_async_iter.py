@@ -129,3 +129,61 @@ def test_arguments_are_checked_when_the_chain_is_built() -> None:
     for wrong in (0, -1, 1.5, "5", True):
         refused("to_async_iter.maxsize", lambda wrong=wrong: fop.to_async_iter(wrong))
     refused("to_async_iter.overflow", lambda: fop.to_async_iter(1, "drop"))
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers()), max_size=30)
+
+
+async def conflated(pairs: list[tuple[int, int]], maxsize: int) -> tuple[list[Any], dict[str, int]]:
+    source: Subject[tuple[int, int]] = Subject()
+    stream = source.pipe(fop.to_async_iter(maxsize, "conflate", lambda pair: pair[0]))
+    for pair in pairs:
+        source.on_next(pair)
+    source.on_completed()
+    return [item async for item in stream], stream.stats()
+
+
+@given(PAIRS)
+def test_law_conflating_gives_the_latest_of_each_key_in_the_order_of_the_first(
+    pairs: list[tuple[int, int]],
+) -> None:
+    kept, stats = asyncio.run(conflated(pairs, 6))
+    assert kept == list(dict(pairs).items())
+    assert stats == {"waiting": 0, "given": len(kept), "skipped": len(pairs) - len(kept)}
+
+
+@given(PAIRS, st.integers(1, 6))
+def test_law_what_was_skipped_is_counted_and_memory_is_bounded(
+    pairs: list[tuple[int, int]], maxsize: int
+) -> None:
+    kept, stats = asyncio.run(conflated(pairs, maxsize))
+    assert len(kept) <= maxsize
+    assert stats["given"] + stats["skipped"] == len(pairs)
+    assert all(pair in pairs for pair in kept)
+    assert not pairs or kept[-1][0] in dict(pairs)
+
+
+@pytest.mark.parametrize(("overflow", "skipped"), [("drop_old", 2), ("drop_new", 2), ("latest", 2)])
+async def test_what_a_policy_skips_is_counted(overflow: str, skipped: int) -> None:
+    source: Subject[int] = Subject()
+    stream = source.pipe(fop.to_async_iter(2, overflow))
+    for item in (1, 2, 3, 4):
+        source.on_next(item)
+    assert stream.stats() == {"waiting": 2, "given": 0, "skipped": skipped}
+    await anext(stream)
+    assert stream.stats() == {"waiting": 1, "given": 1, "skipped": skipped}
+
+
+async def test_a_key_that_raises_ends_the_stream_after_what_waits() -> None:
+    source: Subject[Any] = Subject()
+    stream = source.pipe(fop.to_async_iter(2, "conflate", "real"))
+    source.on_next(1)
+    source.on_next("none")
+    assert source.observers == []
+    assert await anext(stream) == 1
+    with pytest.raises(AttributeError):
+        await anext(stream)
+
+
+def test_a_key_must_be_one() -> None:
+    refused("to_async_iter.key", lambda: fop.to_async_iter(2, "conflate", 7))  # type: ignore[arg-type]

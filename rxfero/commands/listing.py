@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from rxfero.commands.output import Output, Row, table_of
+from rxfero.commands.output import Output, Row, table_of, text_of
 from rxfero.commands.whereabouts import Whereabouts
 from rxfero.monitor import LOOK_S, Monitor, Seen
 
@@ -18,6 +18,7 @@ COLUMNS: Final = (
     "service", "name", "address", "role", "status", "shards", "keys", "commits", "lag", "rate",
     "clients", "ring", "rss", "uptime",
 )  # fmt: skip
+DROPPED: Final = ("role", "clients", "rss", "address", "uptime", "keys")  # in turn, if too wide
 LOST: Final = "lost"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -57,7 +58,9 @@ async def _live(
     with Live(auto_refresh=False, vertical_overflow="crop") as live:
         while True:
             rows = output.select(rows_of(seen, before), COLUMNS)
-            live.update(Group(summary(seen), table_of(dressed(rows), COLUMNS)), refresh=True)
+            shown = dressed(rows)
+            columns = fitting(shown, live.console.width)
+            live.update(Group(summary(seen), table_of(shown, columns)), refresh=True)
             await asyncio.sleep(every_s)
             before, seen = _by_name(seen), await monitor.look(look_s)
 
@@ -113,6 +116,17 @@ def dressed(rows: Sequence[Row]) -> list[Row]:
             }
         )  # fmt: skip
     return made
+
+
+def fitting(rows: Sequence[Row], width: int) -> list[str]:
+    """Give the columns that fit side by side; the least telling ones go first."""
+    wide = {n: max([len(n), *(len(text_of(row[n])) for row in rows)]) + 2 for n in COLUMNS}
+    columns = list(COLUMNS)
+    for name in DROPPED:
+        if sum(wide[n] for n in columns) <= width + 2:
+            break
+        columns.remove(name)
+    return columns
 
 
 def summary(seen: Sequence[Seen]) -> Text:

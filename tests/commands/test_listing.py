@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rxfero.commands.listing import COLUMNS, LOST, dressed, rows_of, summary
+from rxfero.commands.listing import COLUMNS, DROPPED, LOST, dressed, fitting, rows_of, summary
 from rxfero.monitor import Seen
 from tests.commands.conftest import begin
 
@@ -68,6 +68,15 @@ def test_rings_that_differ_are_seen() -> None:
 def test_sizes_and_times_are_for_the_eye(rss: int, uptime: float, texts: tuple[str, str]) -> None:
     (row,) = dressed(rows_of([seen(rss=rss, uptime=uptime)], {}))
     assert (row["rss"], row["uptime"]) == texts
+
+
+def test_a_narrow_terminal_is_shown_what_tells_most() -> None:
+    rows = dressed(rows_of([seen(name="a" * 12, address="127.0.0.1:12345")], {}))
+    assert fitting(rows, 200) == list(COLUMNS)
+    narrow = fitting(rows, 100)
+    assert {"service", "name", "status", "shards", "commits", "lag", "rate", "ring"} <= {*narrow}
+    assert "role" not in narrow
+    assert fitting(rows, 1) == [name for name in COLUMNS if name not in DROPPED]
 
 
 class Terminal:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,22 @@ from rxfero import fero, run
 STABLE_S = 60.0
 
 
-async def start(servers: int, options: dict[str, Any]) -> tuple[float, list[Any]]:
-    """Start a swarm; gives the seconds until all agree on the ring, and the processes."""
-    spec = json.dumps({"servers": servers, **options})
+async def start(
+    each: list[dict[str, Any]], on: Callable[[int], list[str]] = lambda number: []
+) -> tuple[float, list[Any]]:
+    """Start a swarm; gives the seconds until all agree on the ring, and the processes.
+
+    Args:
+        each: The options of each.
+        on: What the command of each begins with.
+    """
     begun = time.monotonic()
     swarm = await asyncio.gather(*[
         asyncio.create_subprocess_exec(
-            sys.executable, __file__, spec,
+            *on(number), sys.executable, __file__, json.dumps({"servers": len(each), **options}),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )
-        for _ in range(servers)
+        for number, options in enumerate(each)
     ])  # fmt: skip
     try:
         async with asyncio.timeout(STABLE_S * 2):

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 from statistics import median
+from typing import Any
 
+import pytest
+
+from tests.chaos.hosts import missing
 from tests.discovery.seeker import group_port
 from tests.integration.cluster import free_ports
 from tests.integration.swarm import start, stop
@@ -20,10 +26,10 @@ BY = os.environ.get("RXFERO_SWARM_BY", "multicast")
 
 async def swarm() -> float:
     if BY == "scan":
-        options = {"ports": free_ports(SERVERS)}
+        options: dict[str, Any] = {"ports": free_ports(SERVERS)}
     else:
         options = {"multicast": {"host": "127.0.0.1", "port": group_port(), "ttl": 0}}
-    seconds, processes = await start(SERVERS, options)
+    seconds, processes = await start([options] * SERVERS)
     await stop(processes, kill=TIMES > 1)
     return seconds
 
@@ -33,3 +39,13 @@ def test_a_swarm_that_starts_at_once_finds_itself() -> None:
     if TIMES > 1:
         print(f"{len(took)} of {TIMES} times {SERVERS} servers by {BY}: seconds from the first"
               f" process to a ring all agree on: median {median(took):.2f}, worst {max(took):.2f}")  # fmt: skip
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"no network namespaces here: {missing()}")
+def test_servers_on_three_hosts_find_each_other_and_are_seen_from_a_fourth() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.apart"],
+        capture_output=True, text=True, timeout=80, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == ["10.99.0.2", "10.99.0.3", "10.99.0.4"]

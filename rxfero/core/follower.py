@@ -205,6 +205,21 @@ class Follower:
         self.asked.add(source)
         cluster.say(source, frame.HEADS, [ASK, catchup.heads(mine)])
 
+    def fence(self, source: str) -> None:
+        """Tell a server of what is promised here beyond it, of shards it should own.
+
+        A candidate that came to nothing may have left a promise that the owner never heard of.
+        While nothing is written nobody would tell it, and this node would know of no owner.
+        """
+        cluster = self._cluster
+        rows = [
+            [s.id, s.promised]
+            for s, due in zip(cluster.shards, cluster.ring.owners, strict=True)
+            if due == source and s.owner is None and s.promised > s.log.last_term
+        ]
+        if rows:
+            cluster.say(source, frame.FENCED, rows)
+
     def on_heads(self, source: str, body: list[Any]) -> None:
         """Hear what a follower has, or that a server has sent all it owed (DONE).
 

@@ -512,6 +512,7 @@ class Replica:
         if seen >= 3:  # a mismatch that stands for longer than a second: a frame was lost
             del self._suspicions[source]
             self.follower.ask(source)
+            self.follower.fence(source)
 
     # --- the program
 

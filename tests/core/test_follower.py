@@ -313,6 +313,21 @@ def test_a_node_tells_of_all_it_has_but_not_of_what_it_rightly_owns() -> None:
     assert follower.asked == {"a"}
 
 
+def test_a_server_hears_of_promises_beyond_it_that_came_to_nothing() -> None:
+    follower, cluster = follower_of()
+    follower.on_append("a", sent(T, 3, begin(T)))
+    follower.on_append("a", sent(T, 4, begin(T)))
+    said(cluster)
+    follower.fence("a")
+    assert said(cluster) == []
+    cluster.promise(cluster.shards[3], U)  # of a candidate that then was fenced by another
+    cluster.shards[3].owner = None
+    follower.fence("b")  # not the one that is to own it
+    assert said(cluster) == []
+    follower.fence("a")
+    assert said(cluster) == [("a", frame.FENCED, [[3, [*U]]])]
+
+
 def test_who_has_nothing_gets_all_and_then_the_word_that_it_has() -> None:
     follower, cluster, shard = owner_of()
     follower.on_heads("a", [ASK, NOTHING])

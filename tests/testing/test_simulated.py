@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from reactivex import operators as ops
 
+from rxfero.core.position import Term
 from rxfero.testing import SimulatedCluster, simulate
 
 
@@ -195,3 +196,19 @@ def test_a_seed_is_a_run_byte_for_byte_whatever_the_hash_seed(seed: int) -> None
     assert first.count(b"\n") > 500
     assert all(other == first for other in others)
     assert run(seed + 10, "0") != first
+
+
+def test_an_owner_that_a_lost_candidate_was_promised_beyond_is_the_owner_again() -> None:
+    """Also of a shard that nobody writes to: nothing but the heartbeat's digest tells of it."""
+
+    async def main() -> None:
+        async with SimulatedCluster(seed=5, servers=3) as c:
+            one, two = (c[name].cache._node.replica.cluster for name in ("s1", "s2"))
+            shard = next(s for s in two.shards if s.owner == "s1")
+            two.promise(shard, Term(shard.promised.n + 5, 99))
+            shard.owner = None
+            await asyncio.sleep(20)
+            assert shard.owner == "s1"
+            assert one.shards[shard.id].term == shard.promised
+
+    simulate(main())

@@ -19,6 +19,7 @@ from rxfero.operators.conflate import conflate
 from rxfero.operators.count_by import count_by
 from rxfero.operators.fold_by import fold_by
 from rxfero.operators.from_async_iter import from_async_iter
+from rxfero.operators.in_group import in_group
 from rxfero.operators.isolate import Isolated, isolate
 from rxfero.operators.join_latest import Joined, join_latest
 from rxfero.operators.map_async import map_async
@@ -53,6 +54,7 @@ __all__ = [
     "count_by",
     "fold_by",
     "from_async_iter",
+    "in_group",
     "isolate",
     "join_latest",
     "map_async",

@@ -1,0 +1,169 @@
+"""in_group: one member handles a change, and the others what a dead one left.
+
+`RXFERO_GROUP=100000` is the full size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rxfero import operators as fop
+from rxfero.core.change import Change
+from rxfero.errors import ConfigurationError
+from rxfero.operators.in_group import holder
+from rxfero.testing import FakeCache, SimulatedCluster, simulate
+from tests.operators.fake import Seen, refused
+
+CHANGES = int(os.environ.get("RXFERO_GROUP", "400"))
+BURST = 50
+MEMBERS = st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+@given(MEMBERS, st.integers(0, 1000))
+def test_law_a_slot_has_one_holder_whoever_asks(members: set[str], slot: int) -> None:
+    assert holder(sorted(members), slot) == holder(sorted(members, reverse=True), slot)
+    assert holder(members, slot) in members
+
+
+@given(MEMBERS, st.integers(0, 1000))
+def test_law_who_goes_moves_no_slot_but_its_own(members: set[str], slot: int) -> None:
+    before = holder(members, slot)
+    for gone in members - {before}:
+        assert holder(members - {gone}, slot) == before
+
+
+@given(MEMBERS, st.text(min_size=1, max_size=8), st.integers(0, 1000))
+def test_law_who_comes_takes_slots_for_itself_alone(
+    members: set[str], other: str, slot: int
+) -> None:
+    assert holder(members | {other}, slot) in (holder(members, slot), other)
+
+
+def test_nobody_holds_a_slot_of_no_group() -> None:
+    assert holder([], 1) is None
+
+
+class Member:
+    """A member of a group, on a client of each of two services."""
+
+    def __init__(self, name: str, source: Any, registry: Any, log: list[tuple[str, Any]]) -> None:
+        self.name, self.alive = name, True
+
+        async def handle(change: Change) -> None:
+            try:
+                await asyncio.sleep(0.02)
+            except asyncio.CancelledError:
+                log.append(("lost", change))
+                raise
+            log.append((name if self.alive else "lost", change))
+
+        group = fop.in_group(source, registry, "emails", handle, member=name, lease=3)
+        self.subscription = group.subscribe(on_error=lambda error: log.append(("error", error)))
+
+
+async def kills() -> tuple[list[tuple[str, Any]], dict[str, int]]:
+    """Write with a group of three; two of its members die on the way. Gives what was handled."""
+    log: list[tuple[str, Any]] = []
+    small: dict[str, Any] = {"constants": {"shards": 32, "requests": {"timeout": 60_000}, "partitions": {"history": {"max": 64}}}}
+    async with (
+        SimulatedCluster(seed=5, servers=1, clients=3, **small) as users,
+        SimulatedCluster(seed=6, servers=1, clients=3, service="jobs", **small) as jobs,
+    ):
+        members = [
+            Member(a.name, a.cache, b.cache, log)
+            for a, b in zip(users.clients, jobs.clients, strict=True)
+        ]
+        writer = users.servers[0].cache
+        for first in range(0, CHANGES, BURST):
+            for n in range(first, first + BURST):
+                writer.update(f"k{n % 40}", n)
+            await asyncio.sleep(0.05)  # some are handled, some are on their way
+            if first in (CHANGES // 4 // BURST * BURST, CHANGES // 2 // BURST * BURST):
+                dead = members.pop()
+                dead.alive = False
+                users.crash(dead.name)
+                jobs.crash(dead.name)
+            await asyncio.sleep(0.1)
+        for _ in range(1000):
+            if len({change.value for who, change in log if who != "lost"}) >= CHANGES:
+                break
+            await asyncio.sleep(1)
+        await asyncio.sleep(5)  # virtual: the last commits
+        kept = {
+            key: value["value"]
+            for key, value in jobs.servers[0].cache.items()
+            if not str(key).startswith("emails:member:")
+        }
+        for member in members:
+            member.subscription.dispose()
+    return log, kept
+
+
+def test_each_change_is_handled_though_members_die() -> None:
+    log, kept = simulate(kills())
+    assert not [error for who, error in log if who == "error"]
+    lost = [change for who, change in log if who == "lost"]
+    assert lost, "somebody died while at work"
+    log = [(who, change) for who, change in log if who != "lost"]
+    times = Counter(change.value for _, change in log)
+    assert set(times) == set(range(CHANGES)), "every change was handled"
+    again = sum(times.values()) - CHANGES
+    # Two moved slots of one key each time: what was on its way or not committed yet.
+    assert again <= 4 * BURST, f"{again} handled again"
+    assert {who for who, _ in log} == {"c1", "c2", "c3"}, "all had a share"
+    seen: dict[Any, list[int]] = defaultdict(list)
+    for _, change in log:
+        if change.value not in seen[change.key]:
+            seen[change.key].append(change.value)
+    assert all(values == sorted(values) for values in seen.values()), "each key in order"
+    assert sum(kept.values()) == CHANGES, "each is counted once"
+
+
+def test_members_with_other_slots_are_told() -> None:
+    async def handle(change: Change) -> None:
+        del change
+
+    async def run() -> None:
+        users, jobs = FakeCache(), FakeCache()
+        first = Seen(fop.in_group(users, jobs, "g", handle, member="a", slots=2))
+        second = Seen(fop.in_group(users, jobs, "g", handle, member="b", slots=3))
+        assert isinstance(second.error, ConfigurationError)
+        first.subscription.dispose()
+
+    asyncio.run(run())
+
+
+async def nothing(change: Change) -> None:
+    del change
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("source", {"source": 5}),
+        ("cache", {"registry": 5}),
+        ("name", {"name": "a.b"}),
+        ("name", {"name": 5}),
+        ("member", {"member": ""}),
+        ("fn", {"fn": 5}),
+        ("slots", {"slots": 0}),
+        ("lease", {"lease": 0}),
+    ],
+)
+def test_arguments_are_checked(option: str, given: dict[str, Any]) -> None:
+    right: dict[str, Any] = {
+        "source": FakeCache(), "registry": FakeCache(), "name": "g", "fn": nothing, "member": "m",
+    }  # fmt: skip
+    refused(f"in_group.{option}", lambda: fop.in_group(**{**right, **given}))
+
+
+def test_progress_is_not_kept_in_the_source() -> None:
+    cache = FakeCache()
+    refused("in_group.registry", lambda: fop.in_group(cache, cache, "g", nothing, member="m"))

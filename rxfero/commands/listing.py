@@ -121,7 +121,7 @@ def dressed(rows: Sequence[Row]) -> list[Row]:
 def fitting(rows: Sequence[Row], width: int) -> list[str]:
     """Give the columns that fit side by side; the least telling ones go first."""
     wide = {n: max([len(n), *(len(text_of(row[n])) for row in rows)]) + 2 for n in COLUMNS}
-    columns = list(COLUMNS)
+    columns: list[str] = list(COLUMNS)
     for name in DROPPED:
         if sum(wide[n] for n in columns) <= width + 2:
             break

@@ -22,6 +22,7 @@ from rxfero.surroundings import surroundings
 from rxfero.transport import Transport
 
 LOOK_S: Final = 2.0  # longest a look takes
+FORGET_S: Final = 60.0  # after which one that does not answer any more is told no more
 FRAME_MAX: Final = 1 << 20
 PLACES_MAX: Final = 4096  # addresses that are remembered
 ASK: Final = frame.encode(frame.MONITOR, [])
@@ -91,9 +92,10 @@ class Monitor:
         await self._transport.aclose()
 
     async def look(self, timeout_s: float = LOOK_S) -> list[Seen]:
-        """Ask every node that can be found; gives all that ever answered, in order of their names.
+        """Ask every node that can be found; gives them in order of their names.
 
-        Those that do not answer any more are told as they were, with `answers` False.
+        Those that answered within `FORGET_S` and do not now are told as they were, with `answers`
+        False.
 
         Raises:
             Exception: a finder failed, and no other one is there; its error.
@@ -118,8 +120,11 @@ class Monitor:
         for link_id in self._waiting.copy():
             self._transport.close(link_id, "no answer in time")
         self._check_finders()
-        for key, seen in self._nodes.items():
-            self._nodes[key] = seen._replace(answers=seen.at >= asked_at)
+        self._nodes = {
+            key: seen._replace(answers=seen.at >= asked_at)
+            for key, seen in self._nodes.items()
+            if seen.at >= asked_at - FORGET_S
+        }
         return sorted(self._nodes.values(), key=lambda s: (s.figures["service"], s.name))
 
     def _check_finders(self) -> None:

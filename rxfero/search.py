@@ -27,7 +27,7 @@ FIND_S = 0.4  # the same where the others have to be found first
 CALM_S, CALM_S_MAX = 0.05, 5.0  # ticks on which a server that listens for others is to be on time
 FOUND_MAX = 1024  # addresses of finders that are remembered
 TRIES = 8  # of an address that was found, until it has to be found again
-AGAIN_S, AGAIN_S_MAX = 0.5, 30.0  # between tries of an address that was found
+AGAIN_S, AGAIN_S_MAX = 0.5, 10.0  # between tries of an address that was found
 PROBES_MAX = 64  # at once, of addresses that were found
 FAILED_S, FAILED_S_MAX = 1.0, 60.0  # after which a finder that failed is begun anew
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from rxfero.core import frame
 from rxfero.monitor import Monitor
 from rxfero.options import read_options
 from tests.discovery.seeker import group_port
-from tests.integration.cluster import Cluster, collect, free_ports, until
+from tests.integration.cluster import WAIT_S, Cluster, collect, free_ports, until
 from tests.integration.raw import Raw, identity
 
 
@@ -50,7 +51,7 @@ async def test_one_address_is_enough_for_the_nodes_of_a_ring() -> None:
                 assert {n.name for n in await watching.look()} == {one.id, two.id}
 
 
-async def test_it_sees_who_is_gone_and_who_comes_back() -> None:
+async def test_it_sees_who_is_gone_and_who_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Cluster() as cluster:
         one, two = await cluster.servers(2)
         async with monitor(cluster) as watching:
@@ -61,6 +62,8 @@ async def test_it_sees_who_is_gone_and_who_comes_back() -> None:
             }  # fmt: skip
             three = await cluster.server()
             assert {n.name for n in await watching.look() if n.answers} == {one.id, three.id}
+            monkeypatch.setattr("rxfero.monitor.FORGET_S", 0.0)
+            assert {n.name for n in await watching.look()} == {one.id, three.id}
 
 
 async def test_it_finds_by_multicast() -> None:
@@ -68,7 +71,10 @@ async def test_it_finds_by_multicast() -> None:
     async with Cluster(multicast=settings) as cluster:
         one = await cluster.server(ports=None)
         async with Monitor(None, read_options({"multicast": settings})) as watching:
-            assert [n.name for n in await watching.look()] == [one.id]
+            async with asyncio.timeout(WAIT_S):
+                while not (nodes := await watching.look()):  # it may be short of time
+                    continue
+            assert [n.name for n in nodes] == [one.id]
 
 
 async def test_with_a_secret_it_has_to_know_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from rich.console import Group
@@ -136,7 +136,11 @@ def summary(seen: Sequence[Seen]) -> Text:
     rings = {(node.figures["service"], node.figures["ring"]) for node in alive}
     lost = f", {len(seen) - len(alive)} lost" if len(alive) < len(seen) else ""
     agreed = "rings agreed" if len(rings) <= len(services) else "RINGS DIFFER"
-    return Text(f"{len(alive)} servers of {len(services)} services{lost}, {agreed}")
+    return Text(f"{_count(alive, 'server')} of {_count(services, 'service')}{lost}, {agreed}")
+
+
+def _count(things: Collection[object], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _by_name(seen: Sequence[Seen]) -> dict[str, Seen]:

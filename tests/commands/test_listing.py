@@ -51,7 +51,7 @@ def test_who_does_not_answer_is_lost_and_counts_no_more() -> None:
     good, lost = dressed(rows)
     assert (good["ring"].style, good["status"].style) == ("green", "green")
     assert (lost["ring"].style, lost["status"].style) == ("red", "red")
-    assert summary(nodes).plain == "1 servers of 1 services, 1 lost, rings agreed"
+    assert summary(nodes).plain == "1 server of 1 service, 1 lost, rings agreed"
 
 
 def test_rings_that_differ_are_seen() -> None:

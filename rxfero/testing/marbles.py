@@ -8,17 +8,22 @@ is a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import reactivex
 from reactivex import Observable
-from reactivex.abc import SchedulerBase
+from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.notification import Notification, OnError, OnNext
 from reactivex.observable.marbles import parse
 from reactivex.testing import TestScheduler
 
+from rxfero.core.change import Change
+from rxfero.core.clock import wall_ms_of
 from rxfero.testing.fake import FakeCache
+
+T = TypeVar("T")
 
 UNTIL_S = 1000.0
 NEXT, ERROR, COMPLETED = "next", "error", "completed"
@@ -69,6 +74,55 @@ class Marbles:
         return reactivex.from_marbles(
             diagram, self.timespan, lookup=values, error=error, scheduler=self.scheduler
         )
+
+    def recorded(self, changes: Iterable[Change]) -> Observable[Change]:
+        """Give a source of recorded changes, as of `cache.history()`, each at its time.
+
+        The first comes at once, the end with the last one.
+        """
+        kept = list(changes)
+        times = [wall_ms_of(change.stamp) / 1000 for change in kept]
+
+        def subscribe(
+            observer: ObserverBase[Change], scheduler: SchedulerBase | None = None
+        ) -> DisposableBase:
+            del scheduler
+
+            def give(number: int) -> DisposableBase:
+                if number == len(kept):
+                    observer.on_completed()
+                    return Disposable()
+                wait = max(0.0, times[number] - times[max(0, number - 1)])
+
+                def due(scheduler: SchedulerBase, state: object) -> None:
+                    del scheduler, state
+                    observer.on_next(kept[number])
+                    coming.disposable = give(number + 1)
+
+                return self.scheduler.schedule_relative(wait, due)
+
+            coming = SerialDisposable()
+            coming.disposable = give(0)
+            return coming
+
+        return Observable(subscribe)
+
+    def rerun(
+        self, changes: Iterable[Change], chain: Callable[[Observable[Change]], Observable[T]]
+    ) -> list[T]:
+        """Run a pipeline over recorded changes as if they came now; give what comes out of it.
+
+        Raises:
+            Exception: what the pipeline ended with.
+        """
+        kept = list(changes)
+        span = wall_ms_of(kept[-1].stamp) - wall_ms_of(kept[0].stamp) if kept else 0
+        until = self.scheduler.clock + max(0, span) / 1000 + UNTIL_S
+        messages = self.seen(chain(self.recorded(kept)), until=until)
+        for message in messages:
+            if message.kind == ERROR:
+                raise message.value
+        return [message.value for message in messages if message.kind == NEXT]
 
     def play(
         self, diagram: str, action: Callable[[Any], object],

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reactivex import operators as ops
 
 from rxfero import operators as fop
-from rxfero.testing import Marbles
+from rxfero.testing import FakeCache, Marbles
 
 
 def test_what_comes_out_is_compared_with_a_diagram() -> None:
@@ -67,3 +71,41 @@ def test_a_pipeline_into_a_cache() -> None:
 def test_only_values_can_be_played(diagram: str) -> None:
     with pytest.raises(ValueError, match="no value"):
         Marbles().play(diagram, print)
+
+
+def test_what_was_recorded_comes_at_its_times() -> None:
+    cache = FakeCache()
+    for wait in (1.0, 2.5, 0.0):
+        cache.update("a", wait)
+        cache.advance(wait)
+    marbles = Marbles()
+    seen = marbles.seen(marbles.recorded(cache.history()).pipe(ops.map(lambda c: c.value)))
+    assert [(m.at, m.value) for m in seen] == [(0.0, 1.0), (1.0, 2.5), (3.5, 0.0), (3.5, None)]
+    assert marbles.rerun([], lambda changes: changes) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 5)), max_size=12))
+def test_law_a_pipeline_gives_of_what_was_recorded_what_it_gave_live(
+    steps: list[tuple[str, int]],
+) -> None:
+    def busy(changes: Any) -> Any:
+        return changes.pipe(
+            fop.window_by(lambda change: change.key, every=3.5),
+            ops.map(lambda window: (window.key, [change.value for change in window.items])),
+        )
+
+    cache, live = FakeCache(), list[Any]()
+    busy(cache.on("change")).subscribe(live.append)
+    for number, (key, wait) in enumerate(steps):
+        cache.update(key, number)
+        cache.advance(wait)
+    cache.advance(10)
+    again = Marbles().rerun(cache.history(), busy)
+    assert sorted(again) == sorted(live)
+
+
+def test_what_a_pipeline_ends_with_is_raised() -> None:
+    cache = FakeCache()
+    cache.update("a", 0)
+    with pytest.raises(ZeroDivisionError):
+        Marbles().rerun(cache.history(), lambda changes: changes.pipe(ops.map(lambda c: 1 / c.value)))

@@ -42,7 +42,8 @@ class Cursor:
     """
 
     __slots__ = (
-        "behind", "durable", "link", "match", "name", "paused", "snaps", "synced", "untold",
+        "asked", "behind", "durable", "link", "match", "name", "paused", "snaps", "synced",
+        "untold",
     )  # fmt: skip
 
     def __init__(self, link: int, name: str) -> None:
@@ -52,8 +53,9 @@ class Cursor:
         self.match: dict[int, int] = {}
         self.durable: dict[int, int] = {}  # as match, of what is on its disk
         self.paused = False
-        self.synced = False
-        self.untold = False  # its histories have been asked for
+        self.synced = True  # it has the word that all it asked for was sent
+        self.untold: set[int] = set()  # shards whose histories have been asked for
+        self.asked = 0.0
 
     @property
     def live(self) -> bool:

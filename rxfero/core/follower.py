@@ -20,6 +20,7 @@ from rxfero.core.succession import Succession
 from rxfero.errors import ProtocolError
 
 ASK, DONE, TELL, TOLD = range(4)  # the forms of HEADS
+AGAIN_S = 1.0  # before histories are asked for again: what a third server passes on may be lost
 
 
 class Follower:
@@ -248,20 +249,23 @@ class Follower:
         cursor = self.cursor(source, client)
         cursor.synced = False
         told, nothing = dict(heads), catchup.Head(ZERO_TERM, 0)
-        unknown: list[int] = []
+        cursor.untold.clear()
         for shard in cluster.shards:
             if not (client or shard.role == OWNER):
                 continue
             head = told.get(shard.id, nothing)  # of what it does not name it has nothing
             if not catchup.locate_head(cursor, shard, head, client=client):
-                unknown.append(shard.id)
+                cursor.untold.add(shard.id)
                 cursor.match[shard.id] = cursor.durable[shard.id] = 0
             if not client:
                 cluster.touched.add(shard.id)
-        cursor.untold = bool(unknown)
-        if unknown:
-            cluster.say(source, frame.HEADS, [TELL, unknown])
+        self._ask_histories(cursor)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
+
+    def _ask_histories(self, cursor: Cursor) -> None:
+        if cursor.untold:
+            cursor.asked = self._cluster.now
+            self._cluster.say(cursor.name, frame.HEADS, [TELL, sorted(cursor.untold)])
 
     def _locate(self, source: str, histories: list[catchup.History]) -> None:
         cluster = self._cluster
@@ -273,7 +277,7 @@ class Follower:
                 catchup.locate(cursor, shard, hist, end, client=client)
                 if not client:
                     cluster.touched.add(number)
-        cursor.untold = False
+            cursor.untold.discard(number)
         cluster.pump(cursor, frame.FEED if client else frame.APPEND)
 
     def cursor(self, name: str, client: bool) -> Cursor:
@@ -327,6 +331,8 @@ class Follower:
             for cursor in table.values():
                 if not cursor.live:
                     cluster.pump(cursor, kind)
+                    if cluster.now - cursor.asked >= AGAIN_S:
+                        self._ask_histories(cursor)
                 if not cursor.synced and cursor.live:
                     cursor.synced = cluster.say(cursor.name, frame.HEADS, [DONE, None])
                     if kind == frame.APPEND and cluster.quorum is not None:

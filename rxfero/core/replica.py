@@ -121,6 +121,7 @@ class Replica:
         self._compared: dict[str, float] = {}
         self._said: tuple[float, list[Any]] = (-1.0, [])
         self._checksum = -1
+        self._joining = float("inf")  # since when others have been known to be in the ring
         self._in_sync: set[str] = set()
         self._table = (-1, -1)
         self._leaving: float | None = None
@@ -676,8 +677,11 @@ class Replica:
         others = self.members.others()
         alive = [m for m in others if m.state == ALIVE]
         if alive:
-            if all(m.name in self.follower.synced for m in alive if m.linked) and any(
-                m.linked for m in alive
+            self._joining = min(self._joining, now)
+            waits = now - self._joining < self.members.suspect_s  # for those not reached yet
+            synced = self.follower.synced
+            if any(m.linked for m in alive) and all(
+                m.name in synced for m in alive if m.linked or waits
             ):
                 self.members.become(ALIVE, now)
             return

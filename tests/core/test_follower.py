@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rxfero.core import catchup, columns, frame
 from rxfero.core.change import LOST, Record
 from rxfero.core.cluster import Cluster
-from rxfero.core.follower import ASK, DONE, TELL, TOLD, Follower
+from rxfero.core.follower import AGAIN_S, ASK, DONE, TELL, TOLD, Follower
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Quorum
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
@@ -389,9 +389,9 @@ def test_who_takes_nothing_for_the_moment_is_sent_nothing() -> None:
 def test_with_the_word_that_it_has_all_a_voter_hears_what_is_committed() -> None:
     follower, cluster = follower_of(quorum=VOTERS)
     own(cluster, 3)
-    follower.cursor("a", False)
+    follower.on_heads("a", [ASK, NOTHING])
     follower.flush()
-    assert [kind for _, kind, _ in said(cluster)] == [frame.HEADS]
+    assert [kind for _, kind, _ in said(cluster)] == [frame.APPEND, frame.HEADS]
     cluster.flush_commits()
     assert bodies(cluster, frame.COMMITTED) == [[[1, 100], [3], [0]]] * 2
 
@@ -401,16 +401,30 @@ def test_who_ends_in_a_term_unknown_here_is_asked_for_its_history() -> None:
     cursor = cluster.cursors["a"]
     cursor.match[3] = cursor.durable[3] = 5
     odd = Term(8, 999)
+    tell = ("a", frame.HEADS, [TELL, [3]])
     follower.on_heads("a", arrived([ASK, [[3], [4], [0], [odd]]]))
-    assert said(cluster) == [("a", frame.HEADS, [TELL, [3]])]
+    assert said(cluster) == [tell]
     assert (cursor.match[3], cursor.durable[3], cursor.live) == (0, 0, False)
     follower.flush()
     assert said(cluster) == [], "not the word that it has all"
+    cluster.now += AGAIN_S
+    follower.flush()
+    follower.flush()
+    assert said(cluster) == [tell], "once more, it may have been lost"
     follower.on_heads("a", arrived([TOLD, [[3, [[*shard.term, 1], [*odd, 3]], 4, 0]]]))
     ((_, kind, body),) = said(cluster)
     assert (kind, body[:2]) == (frame.SNAP, [[*shard.term], 3])
     follower.flush()
     assert said(cluster) == [("a", frame.HEADS, [DONE, None])]
+
+
+def test_a_history_is_told_to_who_asks_for_it() -> None:
+    follower, cluster, shard = owner_of()
+    follower.on_heads("a", [TELL, [3]])
+    rows = arrived([catchup.history(shard)])
+    assert said(cluster) == [("a", frame.HEADS, [TOLD, rows])]
+    for numbers in (None, 7, ["3"], [8], [-1]):
+        refused(follower.on_heads, "a", [TELL, numbers])
 
 
 def test_a_snapshot_that_comes_late_takes_nothing_back() -> None:
@@ -427,13 +441,15 @@ def test_a_snapshot_that_comes_late_takes_nothing_back() -> None:
     assert bodies(mine, frame.APPENDED) == [[[*owner.term], [3], [owner.log.end], None]]
 
 
-def test_a_history_is_told_to_who_asks_for_it() -> None:
-    follower, cluster, shard = owner_of()
-    follower.on_heads("a", [TELL, [3]])
-    rows = arrived([catchup.history(shard)])
-    assert said(cluster) == [("a", frame.HEADS, [TOLD, rows])]
-    for numbers in (None, 7, ["3"], [8], [-1]):
-        refused(follower.on_heads, "a", [TELL, numbers])
+def test_what_is_on_the_disk_counts_as_far_as_it_is_the_owners() -> None:
+    """R5: beyond that it may be of another owner, that nobody knows any more."""
+    _, cluster = follower_of(quorum=VOTERS)
+    shard = fill(cluster.shards[3], T, T, T)
+    shard.promised, shard.synced = U, 3
+    cluster.journal = cast("Any", object())  # it has a disk
+    cluster.acknowledge("a", U, {3: 2})
+    cluster.flush_acks()
+    assert bodies(cluster, frame.APPENDED) == [[[*U], [3], [2], [2]]]
 
 
 @pytest.mark.parametrize(
@@ -512,7 +528,8 @@ def test_whatever_a_line_does_the_logs_come_to_be_equal(drawn: st.DataObject) ->
         else:
             line.append((kind, body))
     flush()
-    for kind, body in line:
-        deliver(kind, body)
+    while line:
+        deliver(*line.pop(0))
+        flush()
     assert mine.shards[3].dump() == owner.dump()
     assert mine.shards[3].log.last_term == owner.term

@@ -98,7 +98,7 @@ MUTANTS = [
            SLOW_DISKS),
     Mutant("what is on the disk counts, whatever it is", "R5", "cluster",
            "min(shard.synced, shard.matched) for shard", "shard.synced for shard",
-           {**VOTERS, **HARSH}),
+           suite="core/test_follower.py"),
     Mutant("records of an earlier term are committed alone", "R5", "owner",
            "if to > prefix.commit and to >= shard.log.hist[-1][1]:", "if to > prefix.commit:",
            suite="core/test_owner.py"),
@@ -205,12 +205,13 @@ MUTANTS = [
            "while len(kept) > records or self._kept_bytes > size:", "while kept:",
            suite="core/test_requests.py"),
     Mutant("a server is in the ring before it has caught up", "R14", "replica",
-           """if all(m.name in self.follower.synced for m in alive if m.linked) and any(
-                m.linked for m in alive
-            ):""", "if True:", {**BARE, "faults": ["crash"], "pace": 2.0}),
+           """if any(m.linked for m in alive) and all(
+                m.name in synced for m in alive if m.linked or waits
+            ):""", "if True:",
+           scene="a_joiner_is_in_the_ring_when_it_has_all_that_was_there"),
     Mutant("who stood still goes on", "R15", "replica",
            "if stall > self.members.suspect_s:", "if False:",
-           {**BARE, "faults": ["pause", "alone"], "servers": 3}),
+           scene="who_stood_still_owns_nothing_until_it_has_asked_anew"),
     Mutant("a read does not wait for the own term", "R16", "reads",
            "least = max(shard.prefix.commit, shard.log.hist[-1][1])",
            "least = shard.prefix.commit", {**VOTERS, **HARSH}),

@@ -268,6 +268,37 @@ def test_an_owner_that_stood_still_does_not_go_on_as_if_nothing_happened() -> No
     assert values == ["before", "meanwhile", "after"]
 
 
+def test_who_stood_still_owns_nothing_until_it_has_asked_anew() -> None:
+    """R15: it may have been replaced, and nobody can tell it so."""
+    world, hosts = cluster(3)
+    stale, others = hosts[0], [h.name for h in hosts[1:]]
+    key = key_of(stale)
+    stale.stop_for(12.0)
+    world.run(11.0)
+    world.split([stale.name], others)
+    assert world.run(5.0, lambda: not stale.stopped)
+    write(stale, key, "as if nothing had happened", COMMIT)
+    assert shard_at(stale, key).role != OWNER
+    world.heal()
+    world.run(20.0)
+    world.quiet()
+
+
+def test_a_joiner_is_in_the_ring_when_it_has_all_that_was_there() -> None:
+    """R14: and not before."""
+    world, hosts = cluster(2)
+    done(world, *(write(hosts[i % 2], f"k{i}", "x" * 500) for i in range(200)))
+    world.slowness = 20.0
+    joiner = world.host("n2")
+    rings = {h.replica.cluster.ring.members for h in hosts}
+    assert world.run(30.0, lambda: {h.replica.cluster.ring.members for h in hosts} != rings)
+    for number in range(SHARDS):
+        ends = [h.replica.cluster.shards[number].log.end for h in (*hosts, joiner)]
+        assert ends[2] >= min(ends[:2]), f"shard {number}: {ends}"
+    world.settle_down()
+    world.quiet()
+
+
 def test_two_founders_that_meet_become_one_cluster() -> None:
     world = World(3)
     world.split(["n0"], ["n1"])

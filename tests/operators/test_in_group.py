@@ -127,6 +127,51 @@ def test_each_change_is_handled_though_members_die() -> None:
     assert sum(kept.values()) == CHANGES, "each is counted once"
 
 
+def test_a_slot_goes_on_though_the_history_of_others_is_gone() -> None:
+    users = FakeCache(constants={"shards": 2, "partitions": {"history": {"max": 16}}})
+    jobs = FakeCache()
+    by_shard: dict[int, str] = {}
+    for key in "abcdefgh":
+        users.update(key, -1)
+        offset = users.changes[-1].offset
+        assert offset is not None
+        by_shard[offset.shard] = key
+    busy, quiet = by_shard[0], by_shard[1]
+    handled: list[tuple[str, int]] = []
+
+    async def handle(change: Change) -> None:
+        handled.append((str(change.key), change.value))
+
+    def settle() -> None:
+        for _ in range(10):
+            jobs.advance(0.1)
+            users.advance(1)
+
+    def begin(member: str) -> Seen:
+        seen = Seen(fop.in_group(users, jobs, "g", handle, member=member, slots=2))
+        settle()
+        return seen
+
+    first = begin("a")
+    for number in range(200):
+        users.update(busy, number)
+    users.update(quiet, 0)
+    settle()
+    first.subscription.dispose()
+    settle()
+    assert len(users.history()) < 100, "most of it is gone"
+    users.update(busy, 200)
+    users.update(quiet, 1)
+    resets: list[int] = []
+    users.on("reset", resets.append)
+    second = begin("b")
+    assert not resets
+    assert [value for key, value in handled if key == busy] == list(range(-1, 201))
+    assert [value for key, value in handled if key == quiet] == [-1, 0, 1]
+    assert [change.value for change in second.values] in ([200, 1], [1, 200])
+    second.subscription.dispose()
+
+
 def test_members_with_other_slots_are_told() -> None:
     async def handle(change: Change) -> None:
         del change

@@ -210,14 +210,19 @@ class Follower:
         """Tell a server of what is promised here beyond it, of shards it should own.
 
         A candidate that came to nothing may have left a promise that the owner never heard of.
-        While nothing is written nobody would tell it, and this node would know of no owner.
+        While nothing is written nobody would tell it, and this node would know of no owner. Nor
+        would it of one that it took for dead for a while: then the log ends in a term of its.
         """
         cluster = self._cluster
-        rows = [
-            [s.id, s.promised]
-            for s, due in zip(cluster.shards, cluster.ring.owners, strict=True)
-            if due == source and s.owner is None and s.promised > s.log.last_term
-        ]
+        member = cluster.members.table.get(source)
+        rows: list[list[Any]] = []
+        for shard, due in zip(cluster.shards, cluster.ring.owners, strict=True):
+            if due != source or shard.owner is not None:
+                continue
+            if shard.promised > shard.log.last_term:
+                rows.append([shard.id, shard.promised])
+            elif member is not None and shard.promised.boot == member.boot:
+                shard.owner = source  # R1: nobody else is the owner in this term
         if rows:
             cluster.say(source, frame.FENCED, rows)
 

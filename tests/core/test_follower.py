@@ -328,6 +328,19 @@ def test_a_server_hears_of_promises_beyond_it_that_came_to_nothing() -> None:
     assert said(cluster) == [("a", frame.FENCED, [[3, [*U]]])]
 
 
+def test_an_owner_that_was_taken_for_dead_is_the_owner_again() -> None:
+    follower, cluster = follower_of()
+    boot = cluster.members.table["a"].boot
+    follower.on_append("a", sent(Term(3, boot), 3, begin(Term(3, boot))))
+    follower.on_append("a", sent(Term(3, 999), 4, begin(Term(3, 999))))  # of another life
+    said(cluster)
+    for number in (3, 4):
+        cluster.shards[number].owner = None
+    follower.fence("a")
+    assert said(cluster) == []
+    assert [cluster.shards[n].owner for n in (3, 4)] == ["a", None]
+
+
 def test_who_has_nothing_gets_all_and_then_the_word_that_it_has() -> None:
     follower, cluster, shard = owner_of()
     follower.on_heads("a", [ASK, NOTHING])

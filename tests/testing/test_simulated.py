@@ -212,3 +212,17 @@ def test_an_owner_that_a_lost_candidate_was_promised_beyond_is_the_owner_again()
             assert one.shards[shard.id].term == shard.promised
 
     simulate(main())
+
+
+def test_an_owner_that_one_server_took_for_dead_is_its_owner_again() -> None:
+    async def main() -> None:
+        async with SimulatedCluster(seed=5, servers=3) as c:
+            two = c["s2"].cache._node.replica.cluster
+            quiet = [s for s in two.shards if s.owner == "s1"]
+            for shard in quiet:
+                shard.owner = None
+            await asyncio.sleep(20)
+            assert quiet
+            assert all(shard.owner == "s1" for shard in quiet)
+
+    simulate(main())

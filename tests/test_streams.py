@@ -41,6 +41,7 @@ TIMED: dict[str, Chain] = {
     "inside isolate": lambda s: s.pipe(fop.isolate(ops.debounce(0.001))),
     "conflate": lambda s: s.pipe(fop.conflate(lambda v: v, every=0.001)),
     "buffer_bounded": lambda s: s.pipe(fop.buffer_bounded(9, within=0.001)),
+    "window_by": lambda s: s.pipe(fop.window_by(lambda v: v, every=0.001)),
 }
 
 

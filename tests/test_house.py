@@ -36,9 +36,9 @@ operators.* operators
 disk keep search figures monitor node since guarantee handler peers partitions cache service
 commands.output commands.whereabouts commands.listing commands.actions commands.serving commands.app
 demo_node demo cli __main__ examples.*
-testing.checkers testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
+testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
 testing.loop
-testing.fake testing.marbles testing.member testing.faults testing.schedule testing.waiting testing.simulated testing.real
+testing.fake testing.marbles testing.member testing.faults testing.schedule testing.strategies testing.waiting testing.simulated testing.real
 testing testing.plugin
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "commands", "core", "discovery", "examples")
@@ -86,7 +86,7 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "reactivex": {"streams", "events", "since", "guarantee", "handler", "operators", "examples", "testing"},
 }
 
-EXTRAS = {"pytest": "testing", "dns": "dns", "cyclopts": "cli", "rich": "cli"}  # libraries that only a part of the package wants, and its extra
+EXTRAS = {"pytest": "testing", "hypothesis": "testing", "dns": "dns", "cyclopts": "cli", "rich": "cli"}  # libraries that only a part of the package wants, and its extra
 
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun

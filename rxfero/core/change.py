@@ -101,6 +101,11 @@ class Change:
         return None if self._shard < 0 else Offset(self._shard, record.term, record.number)
 
     @property
+    def record(self) -> Record:
+        """The entry of the log that this is the view of."""
+        return self._record
+
+    @property
     def origin(self) -> str:
         """The session that wrote it; empty before it was committed."""
         return self._record.sid

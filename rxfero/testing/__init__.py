@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rxfero.testing.fake import FakeCache
+    from rxfero.testing.laws import (
+        assert_exactly_once,
+        assert_gap_free,
+        assert_prefix_consistent,
+    )
     from rxfero.testing.link import Quality
     from rxfero.testing.loop import Standstill, VirtualLoop, simulate
     from rxfero.testing.marbles import Marbles
@@ -19,6 +24,14 @@ if TYPE_CHECKING:
     from rxfero.testing.real import FeroCluster
     from rxfero.testing.schedule import Schedule
     from rxfero.testing.simulated import SimulatedCluster
+    from rxfero.testing.strategies import (
+        changes,
+        fault_schedules,
+        logs,
+        offsets,
+        paths,
+        values,
+    )
     from rxfero.testing.trace import Trace
 
 _HOME_OF = {
@@ -33,12 +46,23 @@ _HOME_OF = {
     "Standstill": "loop",
     "Trace": "trace",
     "VirtualLoop": "loop",
+    "assert_exactly_once": "laws",
+    "assert_gap_free": "laws",
+    "assert_prefix_consistent": "laws",
+    "changes": "strategies",
+    "fault_schedules": "strategies",
+    "logs": "strategies",
+    "offsets": "strategies",
+    "paths": "strategies",
     "simulate": "loop",
+    "values": "strategies",
 }
 
 __all__ = [
     "FakeCache", "FeroCluster", "Marbles", "Member", "Network", "Quality", "Schedule",
-    "SimulatedCluster", "Standstill", "Trace", "VirtualLoop", "simulate",
+    "SimulatedCluster", "Standstill", "Trace", "VirtualLoop", "assert_exactly_once",
+    "assert_gap_free", "assert_prefix_consistent", "changes", "fault_schedules", "logs", "offsets",
+    "paths", "simulate", "values",
 ]  # fmt: skip
 
 

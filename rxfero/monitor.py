@@ -19,6 +19,7 @@ from rxfero.errors import ProtocolError
 from rxfero.options import Options
 from rxfero.search import FIND_S, Here
 from rxfero.surroundings import surroundings
+from rxfero.tasks import end_tasks
 from rxfero.transport import Transport
 
 LOOK_S: Final = 2.0  # longest a look takes
@@ -86,9 +87,7 @@ class Monitor:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._finding:
-            task.cancel()
-        await asyncio.gather(*self._finding, return_exceptions=True)
+        await end_tasks(self._finding)
         await self._transport.aclose()
 
     async def look(self, timeout_s: float = LOOK_S) -> list[Seen]:

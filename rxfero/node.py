@@ -35,7 +35,7 @@ from rxfero.events import Failure, Hub
 from rxfero.figures import told
 from rxfero.keep import Keep
 from rxfero.options import Options
-from rxfero.search import SCAN_S, search, settle_s
+from rxfero.search import SCAN_S, Search, settle_s
 from rxfero.surroundings import surroundings
 from rxfero.transport import Transport
 
@@ -79,7 +79,7 @@ class Node:
         self._told: set[int] = set()  # connections whose fault has been told
         self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._search: asyncio.Task[None] | None = None
+        self._search = Search(self)
         self._keep: Keep | None = None
         constants = options.constants
         self.transport = Transport(
@@ -139,7 +139,7 @@ class Node:
         self._born = True
         self.replica.settle_s = settle_s(options)
         self._arm(self.now)
-        self._search = self.loop.create_task(search(self))
+        self._search.start()
         try:
             await self._found()
         except BaseException:
@@ -172,9 +172,7 @@ class Node:
             self.mark()
             await self.holds(lambda: self.replica.left, None)
         self.closed = True
-        if self._search is not None:
-            self._search.cancel()
-            await asyncio.gather(self._search, return_exceptions=True)
+        await self._search.stop()
         if self._born:
             self.replica.goodbye(self.now)
             self._carry_out(self.replica.ready(self.now))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rxfero.discovery.hosts import parse_host, parse_hosts
 from rxfero.discovery.scan import candidates
+from rxfero.tasks import end_tasks
 
 if TYPE_CHECKING:
     from rxfero.node import Node
@@ -52,32 +53,29 @@ def settle_s(options: Options) -> float:
     return SETTLE_S if parse_hosts(options.hosts, options.ports) else 0.0
 
 
-async def search(node: Node) -> None:
-    """Look for others until cancelled."""
-    await Search(node).run()
-
-
 class Search:
     """One node's search.
 
-    Use: :meth:`run`; the finders are given :meth:`found`.
+    Use: :meth:`start`, :meth:`stop`; the finders are given :meth:`found`.
     """
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._found: dict[tuple[str, int], _Again] = {}
+        self._tasks: dict[asyncio.Task[None], str] = {}  # and what runs in each
 
-    async def run(self) -> None:
-        """Look for others until cancelled."""
+    def start(self) -> None:
+        """Look for others from now on."""
         node = self._node
-        finding = [node.loop.create_task(self._find(f)) for f in node.options.finders]
-        try:
-            await self._scan()
-        except asyncio.CancelledError:
-            for task in finding:
-                task.cancel()
-            await asyncio.gather(*finding, return_exceptions=True)
-            raise
+        for finder in node.options.finders:
+            self._tasks[node.loop.create_task(self._find(finder))] = repr(finder)
+        self._tasks[node.loop.create_task(self._scan())] = "the scan"
+
+    async def stop(self) -> None:
+        """Look no further. A finder that catches its cancellation again and again is told of."""
+        for task in await end_tasks(self._tasks):
+            error = RuntimeError("goes on though it was cancelled: let CancelledError through")
+            self._node.fail(error, "discovery", context=self._tasks[task])
 
     def found(self, host: str, port: int) -> None:
         """Take an address at which a server may listen; it is dialed if it is news.

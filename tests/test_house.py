@@ -33,7 +33,7 @@ core.figures core.quorum core.shard core.catchup core.takeover core.branches cor
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-disk keep search figures monitor node since guarantee handler peers partitions cache service
+tasks disk keep search figures monitor node since guarantee handler peers partitions cache service
 commands.output commands.whereabouts commands.listing commands.actions commands.serving commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
@@ -52,6 +52,7 @@ KNOWS: dict[str, set[str]] = {
     "disk": VALUES | {"core.journal"},
     "keep": set(),
     "surroundings": set(),
+    "tasks": set(),
     "streams": set(),
     "events": set(),
     "transport": {"core.frame"},

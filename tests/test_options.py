@@ -10,6 +10,7 @@ from rxfero.constants import Constants
 from rxfero.discovery import Dns, Multicast, Seeds
 from rxfero.errors import ConfigurationError
 from rxfero.options import Options, read_options
+from tests.naming import named
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -83,7 +84,7 @@ def test_options_that_are_right_are_taken(given: dict[str, Any]) -> None:
     assert isinstance(read_options(given), Options)
 
 
-@pytest.mark.parametrize(("given", "says"), WRONG, ids=str)
+@pytest.mark.parametrize(("given", "says"), WRONG, ids=named)
 def test_options_that_are_wrong_are_refused_by_name(given: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_options(given)

@@ -10,6 +10,7 @@ import pytest
 
 from rxfero.errors import ConfigurationError
 from rxfero.search import AGAIN_S_MAX, FOUND_MAX, PROBES_MAX, TRIES, Search, settle_s
+from rxfero.tasks import TRIES as TOLD_TO_END
 from rxfero.testing import SimulatedCluster, simulate
 from rxfero.testing.fake import FakeCache
 from tests.integration.cluster import Cluster, same, stable, until
@@ -102,6 +103,35 @@ async def test_a_finder_that_fails_is_told_and_the_others_go_on(
             both = {OSError, ConfigurationError}
             await until(lambda: {type(f.error) for f in cluster.errors} == both, two)
         assert {f.event for f in cluster.errors} == {"discovery"}
+
+
+async def test_a_finder_that_catches_its_cancellation_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rxfero.tasks.AGAIN_S", 0.001)
+    ended = asyncio.Event()
+    caught = 0
+
+    class Stubborn:
+        async def find(self, here: Any, found: Callable[[str, int], None]) -> None:
+            nonlocal caught
+            while not ended.is_set():
+                try:
+                    await ended.wait()
+                except asyncio.CancelledError:
+                    caught += 1
+
+    async with Cluster() as cluster:
+        one = await cluster.server(ports=None, finders=[Stubborn()])
+        try:
+            async with asyncio.timeout(20):
+                await one.destroy()
+        finally:
+            ended.set()
+        assert caught == TOLD_TO_END
+        (failure,) = cluster.errors
+        assert failure.event == "discovery"
+        assert "CancelledError" in str(failure.error)
 
 
 def test_a_cluster_that_was_cut_in_two_finds_itself_by_multicast() -> None:

@@ -93,9 +93,13 @@ async def _srv(name: str, port: int) -> list[tuple[str, int]]:
         from dns import asyncresolver, exception  # noqa: PLC0415  (an extra)
     except ImportError:
         raise ConfigurationError("srv", True, "needs the extra: pip install rxfero[dns]") from None
+    asked = asyncio.ensure_future(asyncresolver.resolve(name, "SRV"))
     try:
-        answer: Any = await asyncresolver.resolve(name, "SRV")
+        await asyncio.wait([asked])  # itself would forget a cancellation, by wait_for (see tasks)
+        answer: Any = asked.result()
     except exception.DNSException as error:
         raise OSError(f"no SRV records of {name}: {error}") from error
+    finally:
+        asked.cancel()
     records = sorted(answer, key=lambda r: (r.priority, -r.weight))
     return [(r.target.to_text(omit_final_dot=True), r.port) for r in records]

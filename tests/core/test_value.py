@@ -31,6 +31,7 @@ from rxfero.core.value import (
     unpack_column,
 )
 from rxfero.errors import ProtocolError, ValueRefused
+from tests.naming import named
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 64) - 1
 
@@ -223,7 +224,7 @@ REFUSED: list[tuple[Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("value", "place", "why"), REFUSED, ids=repr)
+@pytest.mark.parametrize(("value", "place", "why"), REFUSED, ids=named)
 def test_what_is_outside_is_refused_by_place_and_reason(value: Any, place: str, why: str) -> None:
     with pytest.raises(ValueRefused, match=why) as caught:
         pack(value)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rxfero.search import Here
+from rxfero.tasks import end_tasks
 
 WAIT_S = 10.0
 
@@ -44,8 +45,7 @@ class Finding:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        assert not await end_tasks([self.task])
 
     def _add(self, host: str, port: int) -> None:
         self.found.append((host, port))

@@ -38,7 +38,7 @@ commands.output commands.whereabouts commands.listing commands.actions commands.
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
 testing.loop
-testing.fake testing.marbles testing.member testing.faults testing.schedule testing.strategies testing.waiting testing.simulated testing.real
+testing.fake testing.marbles testing.member testing.faults testing.schedule testing.strategies testing.waiting testing.simulated testing.model testing.machine testing.real
 testing testing.plugin
 """.split()  # noqa: SIM905  (a table to read)
 RE_EXPORTING = ("", "commands", "core", "discovery", "examples")
@@ -91,9 +91,10 @@ EXTRAS = {"pytest": "testing", "hypothesis": "testing", "dns": "dns", "cyclopts"
 
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
-    "core.replica": 880,
+    "core.replica": 890,
     "core.owner": 740,
     "core.router": 625,
+    "core.succession": 410,
     "node": 550,
 }
 LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines

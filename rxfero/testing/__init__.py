@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from rxfero.testing.link import Quality
     from rxfero.testing.loop import Standstill, VirtualLoop, simulate
+    from rxfero.testing.machine import ClusterMachine
     from rxfero.testing.marbles import Marbles
     from rxfero.testing.member import Member
     from rxfero.testing.network import Network
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rxfero.testing.trace import Trace
 
 _HOME_OF = {
+    "ClusterMachine": "machine",
     "FakeCache": "fake",
     "FeroCluster": "real",
     "Marbles": "marbles",
@@ -59,8 +61,8 @@ _HOME_OF = {
 }
 
 __all__ = [
-    "FakeCache", "FeroCluster", "Marbles", "Member", "Network", "Quality", "Schedule",
-    "SimulatedCluster", "Standstill", "Trace", "VirtualLoop", "assert_exactly_once",
+    "ClusterMachine", "FakeCache", "FeroCluster", "Marbles", "Member", "Network", "Quality",
+    "Schedule", "SimulatedCluster", "Standstill", "Trace", "VirtualLoop", "assert_exactly_once",
     "assert_gap_free", "assert_prefix_consistent", "changes", "fault_schedules", "logs", "offsets",
     "paths", "simulate", "values",
 ]  # fmt: skip

@@ -26,13 +26,17 @@ def say(**what: Any) -> None:
 
 
 class Watcher:
-    """Checks, on one node, that the changes of each key come in the order they were written."""
+    """Checks, on one node, that the changes of each key come in the order they were written.
+
+    What a rollback takes back comes again: a client may have seen what only the killed server had.
+    """
 
     def __init__(self, users: Cache) -> None:
         self.seen = 0
         self.disorder = 0
         self._last: dict[Any, int] = {}
         users.on("change", self._changed)
+        users.on("rollback", self._undone)
 
     def _changed(self, change: Any) -> None:
         self.seen += 1
@@ -41,6 +45,11 @@ class Watcher:
         if number <= self._last.get(key, -1):
             self.disorder += 1
         self._last[key] = number
+
+    def _undone(self, changes: list[Any]) -> None:
+        for change in changes:
+            number, key = change.value["n"], change.partition
+            self._last[key] = min(self._last.get(key, -1), number - 1)
 
 
 async def write(users: Cache, name: str, first: int, count: int, pace: float) -> None:

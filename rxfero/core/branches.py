@@ -8,10 +8,11 @@ replica sees the same outcome, and nothing acknowledged disappears without a tra
 
 Which of two writes is newer: of one session the later number, else the later hybrid logical clock,
 ties by session id. A write loses if a newer one stands on an overlapping path: equal, above or
-below. What was pushed to a list loses only to a newer write of the whole list: it comes to its
-end, whatever stands at its old index. The rules were checked on the executable model of the
-protocol; a covered interval is exact because "all up to n" loses records when two branches of one
-term arrive apart.
+below. A write that its session sent again, because the log that had it was gone, counts from when
+it was logged first. What was pushed to a list loses only to a newer write of the whole list: it
+comes to its end, whatever stands at its old index. The rules were checked on the executable model
+of the protocol; a covered interval is exact because "all up to n" loses records when two branches
+of one term arrive apart.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Merge:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self._index: dict[Any, list[Record]] = {}
+        self._first: dict[tuple[str, int], int] = {}  # the stamps of writes that were sent again
         for record in shard.log.records:
             if record.kind == DATA and record.path:
                 self._index.setdefault(record.path[0], []).append(record)
@@ -89,6 +91,7 @@ class Merge:
             if record.kind == TERM:
                 continue
             if record.sid and shard.sessions.has(record.sid, record.seq):
+                self._first[record.sid, record.seq] = record.hlc
                 continue
             yield self.outcome(record)
         if fresh:
@@ -155,7 +158,7 @@ class Merge:
         for other in self._index.get(path[0], ()) if path else ():
             if whole and len(other.path) > len(path):
                 continue
-            if overlaps(other.path, path) and newer(other, record):
+            if overlaps(other.path, path) and newer(self._dated(other), record):
                 return True
         stamp = shard.state.stamp(path)
         if stamp is None:
@@ -163,7 +166,14 @@ class Merge:
         hlc, sid, seq, number = stamp
         if number > shard.log.base:
             return False  # that write is in the index
-        return seq > record.seq if sid == record.sid else (hlc, sid) > (record.hlc, record.sid)
+        if sid == record.sid:
+            return seq > record.seq
+        return (self._first.get((sid, seq), hlc), sid) > (record.hlc, record.sid)
+
+    def _dated(self, record: Record) -> Record:
+        """Give a record with the stamp it had when it was logged first."""
+        first = self._first.get((record.sid, record.seq))
+        return record if first is None or first >= record.hlc else record._replace(hlc=first)
 
     def _applies(self, record: Record, path: tuple[Any, ...]) -> bool:
         try:

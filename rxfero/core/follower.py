@@ -15,7 +15,7 @@ from rxfero.core.catchup import Cursor, Gathering, Image
 from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.shard import GREW, KNOWN, OWNER
+from rxfero.core.shard import GREW, KNOWN, OWNER, Shard
 from rxfero.core.succession import Succession
 from rxfero.errors import ProtocolError
 
@@ -205,6 +205,24 @@ class Follower:
         ]
         self.asked.add(source)
         cluster.say(source, frame.HEADS, [ASK, catchup.heads(mine)])
+        self._follow_on(source, mine)
+
+    def _follow_on(self, source: str, mine: list[Shard]) -> None:
+        """Tell an owner how far it is followed already: nothing is sent of what is not behind.
+
+        A log that ends in the term promised is the owner's up to there, as one owner makes a term.
+        """
+        cluster = self._cluster
+        member = cluster.members.table.get(source)
+        if member is None or cluster.client:
+            return
+        ends: dict[Term, dict[int, int]] = {}
+        for shard in mine:
+            term = shard.promised
+            if term.boot == member.boot and shard.log.last_term == term:
+                ends.setdefault(term, {})[shard.id] = shard.log.end
+        for term, known in ends.items():
+            cluster.acknowledge(source, term, known)
 
     def fence(self, source: str) -> None:
         """Tell a server of what is promised here beyond it, of shards it should own.

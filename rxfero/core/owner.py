@@ -234,7 +234,8 @@ class Owner:
         if at is not None and log.base < at <= log.end:
             record = log.records[at - log.base - 1]
             if record.kind == VOID:
-                self._settle(dest, number, shard, at, COMMIT, record.value, REFUSED, 0)
+                status, told = unpack(record.value)
+                self._settle(dest, number, shard, at, COMMIT, pack(told), status, 0)
                 return
             if record.kind == COUNT:
                 reply = record.value
@@ -292,14 +293,18 @@ class Owner:
         self, dest: Dest, number: int, seq: int, shard: Shard, error: RxferoError
     ) -> None:
         status, value = refusal(error)
-        self._void(dest.sid, seq, shard, value)
+        self._void(dest.sid, seq, shard, status, value)
         self._served.of(dest.sid).note(number, (status, value))
         self._settle(dest, number, shard, shard.log.end, COMMIT, value, status, 0)
 
-    def _void(self, sid: str, seq: int, shard: Shard, value: bytes) -> None:
+    def _void(self, sid: str, seq: int, shard: Shard, status: int, value: bytes) -> None:
+        """Log that a number is taken, with the refusal, which whoever asks again is told."""
         stamp = self._cluster.clock.tick(self._cluster.wall_ms)
         if len(value) > 4 * TOLD_BYTES:
-            value = pack("refused")
+            said = "handled, but the reply was too long to be kept for who asks again"
+            failed = (FAILED, pack(["Uncertain", said]))
+            status, value = failed if status == OK else (REFUSED, pack("refused"))
+        value = pack([status, unpack(value)])
         self._log(
             shard,
             Record(
@@ -380,6 +385,8 @@ class Owner:
         if cursor is None:
             return
         match, shards, touched = cursor.match, cluster.shards, cluster.touched
+        if self._commit_waits:
+            self._tell_commits(cursor, fence, numbers)
         for number, end in zip(numbers, ends, strict=True):
             shard = shards[number]
             if shard.role != OWNER or shard.term != fence:
@@ -402,6 +409,19 @@ class Owner:
                     cluster.waiting.discard(number)
         if synced is not None:
             self._on_disk(cursor, fence, numbers, synced)
+
+    def _tell_commits(self, cursor: Cursor, fence: Term, numbers: list[int]) -> None:
+        """Tell who begins to follow what is committed: of a quiet shard nothing else tells it."""
+        shards = self._cluster.shards
+        commits = {
+            number: prefix.commit
+            for number in numbers
+            if not cursor.match.get(number) and (prefix := shards[number].prefix) is not None
+            and prefix.commit and shards[number].role == OWNER and shards[number].term == fence
+        }  # fmt: skip
+        if commits:
+            body = [fence, list(commits), list(commits.values())]
+            self._cluster.say(cursor.name, frame.COMMITTED, body)
 
     def _on_disk(
         self, cursor: Cursor, fence: Term, numbers: list[int], synced: list[int]
@@ -645,7 +665,7 @@ class Owner:
                 self._settle(inbound.dest, number, shard, at, COMMIT, value, status)
         else:
             if not shard.sessions.has(sid, inbound.seq):
-                self._void(sid, inbound.seq, shard, value or NIL)
+                self._void(sid, inbound.seq, shard, status, value or NIL)
             at = shard.sessions.number_of(sid, inbound.seq) or shard.log.base
             self._settle(inbound.dest, number, shard, at, COMMIT, value, status, 0)
         line = self._busy.pop((sid, inbound.shard), None)

@@ -394,6 +394,7 @@ class Replica:
         if not self.settings.client:
             self.follower.cursor(peer.name, False).paused = False
             cluster.say(peer.name, frame.MEMBERS, self._members_body())
+            self.succession.ask_again(peer.name)
         self.follower.ask(peer.name)
 
     def _prefers(self, old: Link, new: Link, now: float) -> bool:
@@ -577,8 +578,9 @@ class Replica:
             return self._leaving is not None
         if self.cluster.now - self._leaving > LEAVE_S:
             return True
-        if not any(m.state == ALIVE for m in self.members.others()):
-            return True
+        states = {m.state for m in self.members.others()}
+        if ALIVE not in states:
+            return JOINING not in states  # who joins may have to take over yet
         quorum = self.cluster.quorum
         if quorum is not None:
             others = [m.name for m in self.members.others() if m.state == ALIVE]
@@ -675,7 +677,7 @@ class Replica:
         if me is None or me.state != JOINING:
             return
         others = self.members.others()
-        alive = [m for m in others if m.state == ALIVE]
+        alive = [m for m in others if m.state in (ALIVE, LEAVING)]
         if alive:
             self._joining = min(self._joining, now)
             waits = now - self._joining < self.members.suspect_s  # for those not reached yet

@@ -84,9 +84,15 @@ class Succession:
             cluster.flush_log()
             cluster.journal.then(partial(self._safe_here, takeover))
         for name in voters:
-            cluster.say(name, frame.PREPARE, [term, [s.id for s in wanted]])
+            cluster.say(name, frame.PREPARE, takeover.question)
         if takeover.enough():
             self._choose(takeover)
+
+    def ask_again(self, name: str) -> None:
+        """Ask over a new link: what went by the one before may have come to nothing."""
+        for takeover in self.rounds:
+            if takeover.asking and name in takeover.silent:
+                self._cluster.say(name, frame.PREPARE, takeover.question)
 
     def _safe_here(self, takeover: Takeover) -> None:
         """The own promise is on the disk: it counts from now on (quorum mode)."""

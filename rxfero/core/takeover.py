@@ -58,6 +58,11 @@ class Takeover:
         self.donors: dict[str, set[int]] = {}
 
     @property
+    def question(self) -> list[object]:
+        """What the voters are asked: the term, and the shards that are still wanted."""
+        return [self.term, list(self.shards)]
+
+    @property
     def asking(self) -> bool:
         """Whether promises are still awaited."""
         return bool(self._waiting) if self._quorum is None else not self._chosen

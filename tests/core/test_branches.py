@@ -211,6 +211,19 @@ def test_what_its_session_has_in_the_log_already_is_covered_without_effect() -> 
     assert [d.kind for d in Merge(shard).records([refused])] == [VOID, MERGE]
 
 
+@pytest.mark.parametrize("base", [0, 1], ids=["in the log", "compacted"])
+def test_a_write_that_was_sent_again_is_as_old_as_it_was(base: int) -> None:
+    """Its session has it logged anew; what another wrote after it, on the same branch, is newer."""
+    shard = owner(data(OURS, 1, "k", "again", sid="f", seq=1, hlc=50))
+    shard.log.compact(2 * base)
+    branch = [write("f", 1, 5, "k", "again"), write("g", 1, 6, "k", "later", number=2)]
+    log(shard, Merge(shard).records(branch))
+    assert shard.state.get("k") == "later"
+    earlier = [write("f", 1, 5, "k", "again", number=3), write("h", 1, 4, "k", "earlier", number=4)]
+    log(shard, Merge(shard).records(earlier))
+    assert shard.state.get("k") == "later"
+
+
 @pytest.mark.parametrize("value", [b"", NIL, pack(7), pack([[1, 2]]), pack([["a", 1, 1, 1]])])
 def test_an_inherited_merge_that_cannot_be_read_covers_nothing(value: bytes) -> None:
     broken = Record(A, 1, MERGE, "", 0, (), "", value, 4, None, 0)

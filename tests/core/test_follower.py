@@ -313,6 +313,21 @@ def test_a_node_tells_of_all_it_has_but_not_of_what_it_rightly_owns() -> None:
     assert follower.asked == {"a"}
 
 
+def test_an_owner_is_told_anew_how_far_it_is_followed_where_nothing_is_behind() -> None:
+    """Else it would take a follower that came back for one that has nothing, while all is quiet."""
+    follower, cluster = follower_of()
+    follower.on_append("a", sent(T, 3, begin(T), data(T, 2)))
+    follower.on_append("a", sent(T, 4, begin(T)))
+    cluster.promise(cluster.shards[4], U)  # so what is in the log may not be the next owner's
+    follower.on_append("b", sent(U, 5, begin(U)))
+    cluster.flush_log()
+    cluster.flush_acks()
+    said(cluster)
+    follower.ask("a")
+    cluster.flush_acks()
+    assert bodies(cluster, frame.APPENDED) == [[[*T], [3], [2], None]]
+
+
 def test_a_server_hears_of_promises_beyond_it_that_came_to_nothing() -> None:
     follower, cluster = follower_of()
     follower.on_append("a", sent(T, 3, begin(T)))

@@ -134,9 +134,29 @@ def test_a_refusal_takes_its_number_and_is_repeated() -> None:
     again = Owner(owned.cluster)  # another owner, which has only the log
     owned.owner = again
     owned.write(2, "push", value=1)
-    assert owned.told()[2][:2] == (REFUSED, 0)
+    assert owned.told()[2] == first, "as the same error"
     owned.write(3)
     assert owned.told()[3] == (OK, 4, None), "the session goes on"
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "again"),
+    [
+        (OK, "done", (OK, "done")),
+        (REFUSED, "no", (REFUSED, "no")),
+        (REFUSED, "no" * 500, (REFUSED, "refused")),
+        (OK, "long" * 500, (FAILED, ["Uncertain", "handled, but the reply was too long to be kept for who asks again"])),
+    ],
+)  # fmt: skip
+def test_what_a_handler_said_without_a_write_is_told_again_by_the_next_owner(
+    status: int, value: str, again: Any
+) -> None:
+    owned = Owned()
+    owned.owner.reply(inbound(owned, 1, 1), status, pack(value))
+    assert owned.told()[1][::2] == (status, value)
+    owned.owner = Owner(owned.cluster)  # which has only the log
+    owned.write(1)
+    assert owned.told()[1][::2] == again
 
 
 @settings(max_examples=100, deadline=None)
@@ -324,6 +344,21 @@ def voted() -> Owned:
     owned = Owned("a", "b", quorum=Quorum(("me", "a", "b")))
     owned.shard.synced = 1
     return owned
+
+
+def test_who_begins_to_follow_is_told_what_is_committed() -> None:
+    """Of a shard that nobody writes nothing else would tell it."""
+    owned = voted()
+    owned.write(1)
+    owned.shard.synced = 2
+    owned.acknowledge("a", 2, 2)
+    owned.cluster.flush_commits()
+    told = [[*owned.shard.term], [SHARD], [2]]
+    assert bodies(owned.cluster, frame.COMMITTED) == [told] * 2, "to all"
+    owned.acknowledge("b", 1, 1)
+    assert bodies(owned.cluster, frame.COMMITTED) == [told]
+    owned.acknowledge("b", 2, 2)
+    assert bodies(owned.cluster, frame.COMMITTED) == [], "once"
 
 
 def test_a_write_is_committed_by_the_disks_of_a_majority() -> None:

@@ -57,6 +57,23 @@ def started(*terms: Term, others: tuple[str, ...] = ("a", "b")) -> tuple[Success
     return succession, cluster, takeover.term
 
 
+# --- who is asked
+
+
+def test_who_has_not_answered_is_asked_again_over_a_new_link() -> None:
+    """What was asked over the old one may not have come there; without it the log may be short."""
+    succession, cluster, term = started(T)
+    succession.ask_again("a")
+    succession.ask_again("c")
+    assert said(cluster) == [("a", frame.PREPARE, [[*term], [3]])]
+    succession.on_promise("a", promise(term, cluster.shards[3]))
+    succession.ask_again("a")
+    assert said(cluster) == []
+    succession.on_promise("b", promise(term, cluster.shards[3]))
+    succession.ask_again("b")
+    assert bodies(cluster, frame.PREPARE) == []
+
+
 # --- R1: a term of one's own, above all that was seen
 
 

@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks import command, commit, figures, journal, latency, npm, processes, speed, streams
+from benchmarks import (
+    command,
+    commit,
+    figures,
+    journal,
+    latency,
+    npm,
+    processes,
+    soak,
+    speed,
+    streams,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -262,3 +273,29 @@ def test_streams_are_measured_beside_the_plain_ways(capsys: pytest.CaptureFixtur
     assert all(row["rxfero ns"] > 0 and row["its ns"] > 0 and row["ratio"] > 0 for row in rows)
     assert streams.main(["-r", "10", "--runs", "1"]) == 0
     assert "asyncio.Queue" in capsys.readouterr().out
+
+
+def test_a_slope_is_that_of_the_line_with_the_least_squares() -> None:
+    assert soak.slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == pytest.approx(2.0)
+    assert soak.slope([(0.0, 1.0), (1.0, 1.0), (2.0, 1.0)]) == 0.0
+    assert soak.slope([(1.0, 5.0)]) == soak.slope([]) == 0.0
+
+
+def test_a_soak_while_others_come_and_go(capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak.main(["--minutes", "0.08", "--every", "0.5", "--rate", "200", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["writes"] > 0
+    assert told["joins"] > 0
+    assert told["equal"]
+    assert [one["process"] for one in told["processes"]] == ["server 1", "server 2", "client"]
+    for one in told["processes"]:
+        assert one["samples"] > 0
+        assert one["tasks"] > 0
+        assert one["rss MiB"] > 0
+
+
+@pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--every", "-1"], ["--rate", "x"]])
+def test_a_soak_that_cannot_be_is_refused(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        soak.main(wrong)
+    assert ended.value.code == 2

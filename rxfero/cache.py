@@ -20,6 +20,7 @@ from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
 from rxfero.figures import figures
 from rxfero.guarantee import Guarantee, Joint, Level
 from rxfero.operators.to_async_iter import Pull, to_async_iter
+from rxfero.part import part_of
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers, check_size
 from rxfero.since import changes_since
@@ -243,13 +244,17 @@ class Cache(Mapping[str | int, Any]):
     # --- events
 
     @overload
-    def on(self, event: str, callback: None = None, *, since: Any = "now") -> Observable[Any]: ...
+    def on(
+        self, event: str, callback: None = None, *, since: Any = "now", under: Key | None = None
+    ) -> Observable[Any]: ...
     @overload
     def on(
-        self, event: str, callback: Callable[[Any], None], *, since: Any = "now"
+        self, event: str, callback: Callable[[Any], None], *, since: Any = "now",
+        under: Key | None = None,
     ) -> DisposableBase: ...
     def on(
-        self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now"
+        self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now",
+        under: Key | None = None,
     ) -> Observable[Any] | DisposableBase:
         """Give an event as an Observable; with a callback, subscribe it and give the Disposable.
 
@@ -258,14 +263,18 @@ class Cache(Mapping[str | int, Any]):
             callback: Called with each payload.
             since: For "change" and "commit": "now"; "state" for the present state as changes and
                 then what follows, without gap or double; or an Offset or Position to go on after.
+            under: For "change" and "commit": only what concerns this path. A change above it comes
+                as what it does there: an update to what is there now, or a remove.
 
         Raises:
             UnknownEvent: no such event.
-            ConfigurationError: `since` is none of those.
+            ConfigurationError: `since` is none of those, or `under` no path, or the event has none.
         """
-        if since == "now" and isinstance(since, str):
+        if under is None and isinstance(since, str) and since == "now":
             return self._hub.on(event, callback)
         source = changes_since(self._node.replica, self._hub, event, since)
+        if under is not None:
+            source = part_of(source, under, event)
         return source if callback is None else source.subscribe(callback)
 
     def history(self, since: Position | None = None, until: Position | None = None) -> list[Change]:
@@ -282,10 +291,10 @@ class Cache(Mapping[str | int, Any]):
 
     def stream(
         self, event: str = "change", *, maxsize: int = 1024, overflow: str = "block",
-        since: Any = "now", key: str | Callable[[Any], Any] = "key",
+        since: Any = "now", under: Key | None = None, key: str | Callable[[Any], Any] = "key",
     ) -> Pull[Any]:
-        """Give an event as an async iterator with a queue; see :func:`to_async_iter`."""
-        source: Any = self.on(event, since=since)
+        """Give an event as an async iterator; see :meth:`on`, :func:`to_async_iter`."""
+        source: Any = self.on(event, since=since, under=under)
         stream = source.pipe(to_async_iter(maxsize, overflow, key))
         self._streams.add(stream)
         return stream

@@ -32,6 +32,8 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
         ConfigurationError: `since` is neither "now", "state" nor an offset of this service, or the
             event is not "change" or "commit".
     """
+    if isinstance(since, str) and since == "now":
+        return hub.on(event)
     if event not in ("change", "commit"):
         hint = "only change and commit have a past" if event in EVENTS else "no such event"
         raise ConfigurationError("since", since, hint)

@@ -88,15 +88,13 @@ async def watch(
     """Print changes as they come."""
     if count is not None and count < 1:
         raise ConfigurationError("--count", count, "must be at least 1")
-    stem: Key = () if under is None else key_of(under)
+    stem = None if under is None else key_of(under)
     begin = _since(since)
     cache.on("reset", lambda _: note("the history does not reach back: begins with the state"))
     cache.on("disconnected", lambda peer: note(f"lost {peer.id}, looking for servers"))
-    changes: AsyncIterator[Change] = cache.stream("change", since=begin)
+    changes: AsyncIterator[Change] = cache.stream("change", since=begin, under=stem)
     left = count
     async for change in changes:
-        if tuple(change.key)[: len(stem)] != stem:
-            continue
         row = row_of(change)
         if not output.wanted({**row, "key": shown_key(change.key)}):
             continue

@@ -76,7 +76,7 @@ def test_a_quorum_goes_on_without_a_minority_and_loses_nothing(seed: int) -> Non
             c.split("s1")
             await asyncio.sleep(20)
             with pytest.raises((NoQuorum, TimeoutError)):
-                await c["s1"].cache.update("a", 2).timeout(5)
+                await c["s1"].cache.update("b", 2).timeout(5)
             await c["c1"].cache.update("a", 3)
             c.heal()
             await c.whole()
@@ -85,6 +85,7 @@ def test_a_quorum_goes_on_without_a_minority_and_loses_nothing(seed: int) -> Non
             await asyncio.gather(*(c.restart(member) for member in c.servers))
             await c.whole()
             assert await c["c1"].cache.read("a") == 3
+            assert await c["c1"].cache.read("b", "nothing") in (2, "nothing"), "uncertain it was"
 
     simulate(main())
 

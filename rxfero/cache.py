@@ -20,9 +20,10 @@ from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
 from rxfero.figures import figures
 from rxfero.guarantee import Guarantee, Joint, Level
 from rxfero.operators.to_async_iter import Pull, to_async_iter
-from rxfero.part import part_of
+from rxfero.part import under_path
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers, check_size
+from rxfero.reader import read
 from rxfero.since import changes_since
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ class Cache(Mapping[str | int, Any]):
             return self._hub.on(event, callback)
         source = changes_since(self._node.replica, self._hub, event, since)
         if under is not None:
-            source = part_of(source, under, event)
+            source = under_path(source, under, event)
         return source if callback is None else source.subscribe(callback)
 
     def history(self, since: Position | None = None, until: Position | None = None) -> list[Change]:
@@ -293,9 +294,17 @@ class Cache(Mapping[str | int, Any]):
         self, event: str = "change", *, maxsize: int = 1024, overflow: str = "block",
         since: Any = "now", under: Key | None = None, key: str | Callable[[Any], Any] = "key",
     ) -> Pull[Any]:
-        """Give an event as an async iterator; see :meth:`on`, :func:`to_async_iter`."""
-        source: Any = self.on(event, since=since, under=under)
-        stream = source.pipe(to_async_iter(maxsize, overflow, key))
+        """Give an event as an async iterator; see :meth:`on`, :func:`to_async_iter`.
+
+        With "block", changes and commits beyond `maxsize` are read from the log when their turn
+        comes (:mod:`rxfero.reader`): none is lost, and no more than that are held.
+        """
+        stream: Pull[Any]
+        if event in ("change", "commit") and overflow == "block":
+            stream = read(self._node.replica, self._hub, event, maxsize, since, under)
+        else:
+            source: Any = self.on(event, since=since, under=under)
+            stream = source.pipe(to_async_iter(maxsize, overflow, key))
         self._streams.add(stream)
         return stream
 

@@ -6,6 +6,7 @@ to the value that is now at the path, or a removal when nothing is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable
@@ -19,10 +20,22 @@ from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, RxferoError, ValueRefused
 
 
-def part_of(
-    changes: Observable[Change], path: Any, event: str = "change"
-) -> Observable[Change]:
+def under_path(changes: Observable[Change], path: Any, event: str) -> Observable[Change]:
     """Give the changes that concern a path, each as what it does there.
+
+    Raises:
+        ConfigurationError: as of :func:`part_of`.
+    """
+    part: Observable[Any] = changes.pipe(ops.map(part_of(path, event)))
+    return part.pipe(ops.filter(_concerns))
+
+
+def _concerns(change: Change | None) -> bool:
+    return change is not None
+
+
+def part_of(path: Any, event: str = "change") -> Callable[[Change], Change | None]:
+    """Give what tells of a change what it means for a path; None when that is nothing.
 
     Raises:
         ConfigurationError: it is no path, or the event's payloads have none.
@@ -40,12 +53,7 @@ def part_of(
             return change
         return _from_above(change, key, wanted) if overlaps(key, wanted) else None
 
-    part: Observable[Any] = changes.pipe(ops.map(narrowed))
-    return part.pipe(ops.filter(_concerns))
-
-
-def _concerns(change: Change | None) -> bool:
-    return change is not None
+    return narrowed
 
 
 def _from_above(change: Change, key: tuple[Any, ...], wanted: tuple[Any, ...]) -> Change | None:

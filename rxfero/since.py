@@ -9,6 +9,8 @@ state. Everything is read and subscribed in one go on the loop, so there is no g
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reactivex import Observable, operators
@@ -106,9 +108,14 @@ def state(replica: Replica) -> list[Change]:
     return changes
 
 
-def beyond(replica: Replica, position: Position) -> list[Change] | int:
-    """Give of every shard what was logged after a position; a shard whose history is gone."""
-    found: list[Change] = []
+def beyond(
+    replica: Replica, position: Position, limit: int | None = None
+) -> list[Change] | int:
+    """Give of every shard what was logged after a position; a shard whose history is gone.
+
+    With a limit so many of them: of each shard the first.
+    """
+    found: list[tuple[int, Change]] = []
     for shard in replica.cluster.shards:
         log, offset = shard.log, position.get(shard.id)
         number = 0 if offset is None else offset.number
@@ -117,9 +124,28 @@ def beyond(replica: Replica, position: Position) -> list[Change] | int:
         if number < log.base or (offset is not None and log.term_at(number) != offset.term):
             return shard.id
         records = shard.shown[number - log.base :]
-        found += [Change.of(shard.id, r) for r in records if r.kind == DATA]
-    found.sort(key=lambda change: change.stamp)
-    return found
+        if limit is not None:
+            records = _some(records, limit)
+        found += _dated(shard.id, records)
+    found.sort(key=_date)
+    return [change for _, change in found[:limit]]
+
+
+def _some(records: list[Record], limit: int) -> list[Record]:
+    return list(islice((r for r in records if r.kind == DATA), limit))
+
+
+def _dated(shard: int, records: list[Record]) -> Iterator[tuple[int, Change]]:
+    """Give changes by date: one that was merged is as old as what is before it in its log."""
+    latest = 0
+    for record in records:
+        if record.kind == DATA:
+            latest = max(latest, record.hlc)
+            yield latest, Change.of(shard, record)
+
+
+def _date(dated: tuple[int, Change]) -> int:
+    return dated[0]
 
 
 def after(replica: Replica, offset: Offset) -> list[Change] | int:
@@ -129,7 +155,7 @@ def after(replica: Replica, offset: Offset) -> list[Change] | int:
     if not log.base < offset.number <= found_in.seen or log.term_at(offset.number) != offset.term:
         return offset.shard
     stamp = log[offset.number].hlc
-    found: list[Change] = []
+    found: list[tuple[int, Change]] = []
     for shard in replica.cluster.shards:
         records = shard.shown
         if shard.id == offset.shard:
@@ -138,6 +164,6 @@ def after(replica: Replica, offset: Offset) -> list[Change] | int:
             return shard.id
         else:
             records = [r for r in records if r.hlc > stamp]
-        found += [Change.of(shard.id, r) for r in records if r.kind == DATA]
-    found.sort(key=lambda change: change.stamp)
-    return found
+        found += _dated(shard.id, records)
+    found.sort(key=_date)
+    return [change for _, change in found]

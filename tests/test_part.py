@@ -13,7 +13,7 @@ from rxfero import fero
 from rxfero.core.change import Change
 from rxfero.core.state import State
 from rxfero.errors import ConfigurationError, RxferoError
-from rxfero.part import part_of
+from rxfero.part import under_path
 from rxfero.testing import FakeCache
 
 STEPS = st.sampled_from(["a", "b", 0, 1])
@@ -26,7 +26,7 @@ WRITES = st.tuples(st.sampled_from(["update", "remove", "push", "patch"]), PATHS
 def seen_of(path: Any, *changes: Change) -> list[tuple[str, Any, Any]]:
     source: Subject[Change] = Subject()
     seen: list[tuple[str, Any, Any]] = []
-    part_of(source, path).subscribe(lambda c: seen.append((c.type, tuple(c.key), c.value)))
+    under_path(source, path, "change").subscribe(lambda c: seen.append((c.type, tuple(c.key), c.value)))
     for change in changes:
         source.on_next(change)
     return seen

@@ -128,10 +128,16 @@ class Pull(AsyncIterator[T]):
                 waiter.set_result(None)
                 return
 
+    def _refill(self) -> bool:
+        """Get what can be had without waiting; whether there was something to do."""
+        return False
+
     async def __anext__(self) -> T:
         while not self._items:
             if self._ended is not None:
                 raise self._ended
+            if self._refill():
+                continue
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:

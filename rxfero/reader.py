@@ -1,0 +1,114 @@
+"""The reader: changes at the pace of who reads them, out of the log when that is slower.
+
+As long as the reader keeps up, changes wait in a queue. When the queue is full, the reader stops
+listening and remembers where it stands; when it has read what waits, it reads on from the log, and
+listens again once it has caught up. So a slow reader costs `maxsize` changes, however far it is
+behind, and loses none: where the history no longer reaches back, `reset` is told and the state
+comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from reactivex.disposable import SingleAssignmentDisposable
+
+from rxfero.core.change import Change
+from rxfero.core.position import Offset, Position
+from rxfero.operators.to_async_iter import Pull, to_async_iter
+from rxfero.part import part_of
+from rxfero.since import beyond, changes_since, heads, state
+
+if TYPE_CHECKING:
+    from rxfero.core.replica import Replica
+    from rxfero.events import Hub
+
+
+class Reader(Pull[Change]):
+    """The changes, or commits, of one node, to be read one by one. Made by :meth:`Cache.stream`.
+
+    Args:
+        replica, hub: Of the node.
+        event: "change" or "commit".
+        maxsize: Changes that wait in memory.
+        since: As of :meth:`Cache.on`.
+        part: Gives what a change means for who reads; None when that is nothing.
+    """
+
+    def __init__(
+        self, replica: Replica, hub: Hub, event: str, maxsize: int, since: Any = "now",
+        part: Callable[[Change], Change | None] | None = None,
+    ) -> None:  # fmt: skip
+        to_async_iter(maxsize)  # refuses what it cannot be
+        self._replica, self._hub, self._event, self._part = replica, hub, event, part
+        self._ends = heads(replica)
+        self._begins, self._behind, self._lags = True, False, 0
+        begin = self._position() if isinstance(since, str) and since == "now" else since
+        super().__init__(changes_since(replica, hub, event, begin), maxsize, "block")
+        self._begins = False
+
+    def stats(self) -> dict[str, int]:
+        """Give as of a :class:`Pull`, and how often it fell behind and read from the log."""
+        return {**super().stats(), "lags": self._lags}
+
+    def _next(self, item: Change) -> None:
+        if self._ended is not None or self._behind:
+            return
+        if not self._begins:
+            if len(self._items) >= self._maxsize:
+                self._behind = True
+                self._lags += 1
+                self._subscription.dispose()
+                return
+            self._stand_at(item)
+        self._keep(item)
+
+    def _keep(self, item: Change) -> None:
+        kept = item if self._part is None else self._part(item)
+        if kept is not None:
+            self._items.append(kept)
+            self._wake()
+
+    def _stand_at(self, item: Change) -> None:
+        offset = item.offset
+        assert offset is not None, "what the log tells has an offset"
+        self._ends[offset.shard] = (offset.term, offset.number)
+
+    def _position(self) -> Position:
+        return Position(Offset(shard, term, number) for shard, (term, number) in self._ends.items())
+
+    def _refill(self) -> bool:
+        if not self._behind:
+            return False
+        found = beyond(self._replica, self._position(), self._maxsize)
+        if isinstance(found, int):
+            self._hub.emit("reset", found)
+            self._ends = heads(self._replica)
+            for change in state(self._replica):
+                self._keep(change)
+            self._listen()
+            return True
+        for change in found:
+            self._stand_at(change)
+            self._keep(change)
+        if len(found) < self._maxsize:
+            self._listen()
+        return True
+
+    def _listen(self) -> None:
+        source = changes_since(self._replica, self._hub, self._event, self._position())
+        self._behind, self._begins = False, True
+        self._ends.update(heads(self._replica))
+        self._subscription = SingleAssignmentDisposable()
+        self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
+        self._begins = False
+
+
+def read(
+    replica: Replica, hub: Hub, event: str, maxsize: int, since: Any, under: Any
+) -> Reader:
+    """Give a reader of what concerns a path, or of everything when that is None."""
+    return Reader(
+        replica, hub, event, maxsize, since, None if under is None else part_of(under, event)
+    )

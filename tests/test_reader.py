@@ -1,0 +1,158 @@
+"""The reader: whoever is slow sees every change once and in order, and holds few of them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rxfero.core.change import Change
+from rxfero.core.position import Position
+from rxfero.core.state import State
+from rxfero.errors import ConfigurationError
+from rxfero.testing import FakeCache, SimulatedCluster, assert_gap_free, simulate
+from tests.integration.cluster import Cluster, same, until
+
+SIZE = 4
+ACTS = st.lists(st.sampled_from(["write", "read", "burst"]), max_size=40)
+
+
+def taken(stream: Any, count: int) -> list[Change]:
+    """Read so many changes that are there without waiting."""
+    found: list[Change] = []
+
+    async def main() -> None:
+        for _ in range(count):
+            async with asyncio.timeout(1):
+                found.append(await anext(stream))
+
+    asyncio.run(main())
+    return found
+
+
+@settings(deadline=None)
+@given(ACTS, st.integers(1, 5))
+def test_law_what_is_read_is_the_log_however_slowly(acts: list[str], keys: int) -> None:
+    users = FakeCache()
+    stream = users.stream(maxsize=SIZE)
+    seen: list[Change] = []
+    for number, act in enumerate(acts):
+        if act == "read" and len(seen) < len(users.changes):
+            seen += taken(stream, 1)
+        elif act != "read":
+            for n in range(1 if act == "write" else 3 * SIZE):
+                users.update(f"k{(number + n) % keys}", number)
+        assert stream.stats()["waiting"] <= SIZE
+    seen += taken(stream, len(users.changes) - len(seen))
+    assert_gap_free(seen, users.changes)
+    assert len(seen) == len(users.changes)
+
+
+async def test_a_slow_reader_holds_few_and_loses_none() -> None:
+    async with Cluster() as cluster:
+        server, client = await cluster.server(), await cluster.client()
+        stream = client.stream(maxsize=SIZE)
+        for n in range(50):
+            await asyncio.gather(*(server.update(f"k{n % 7}", [n, m]) for m in range(20)))
+        await same(server, client)
+        assert stream.stats() == {"waiting": SIZE, "given": 0, "skipped": 0, "lags": 1}
+        seen = [await anext(stream) for _ in range(1000)]
+        assert_gap_free(seen, server.history())
+        await server.update("last", 1)
+        assert (await anext(stream)).key == "last"
+        assert stream.stats()["lags"] == 1
+        assert client.stats()["streams_waiting"] == 0
+
+
+async def test_where_the_history_is_gone_a_reset_is_told_and_the_state_comes() -> None:
+    small = {"partitions.history.max": 16, "shards": 1}
+    async with Cluster() as cluster:
+        server = await cluster.server(constants=small)
+        resets: list[int] = []
+        server.on("reset", resets.append)
+        stream = server.stream(maxsize=SIZE)
+        folded = State()
+        for n in range(300):
+            await server.update(f"k{n % 3}", n)
+        (shard,) = server._node.replica.cluster.shards
+        await until(lambda: shard.log.base > 100, server)
+        for _ in range(SIZE):
+            folded.apply((await anext(stream)).record)
+        assert not resets
+        for _ in range(3):
+            folded.apply((await anext(stream)).record)
+        assert resets == [0]
+        assert {key: folded.get(key) for key in folded.parts} == dict(server)
+        await server.update("last", 1)
+        assert (await anext(stream)).key == "last"
+
+
+def test_a_part_is_read_and_the_rest_costs_nothing() -> None:
+    users = FakeCache(values={"ann": {"age": 7}})
+    stream = users.stream(maxsize=SIZE, since="state", under="ann.age")
+    for n in range(50):
+        users.update("bob", n)
+    users.update("ann", {"age": 8})
+    assert [c.value for c in taken(stream, 2)] == [7, 8]
+
+
+def test_a_reader_that_is_behind_can_be_closed() -> None:
+    async def main() -> None:
+        users = FakeCache()
+        stream = users.stream(maxsize=SIZE)
+        for n in range(50):
+            users.update("k", n)
+        await stream.aclose()
+        assert len([change async for change in stream]) == SIZE
+
+    asyncio.run(main())
+
+
+def test_a_reader_of_a_cache_that_is_destroyed_gets_what_there_was() -> None:
+    async def main() -> None:
+        users = FakeCache()
+        stream = users.stream(maxsize=SIZE)
+        for n in range(50):
+            users.update("k", n)
+        await users.destroy()
+        async with asyncio.timeout(1):
+            assert [change.value async for change in stream] == list(range(50))
+
+    asyncio.run(main())
+
+
+def test_what_was_merged_comes_in_the_order_of_the_log() -> None:
+    """It keeps its stamp, which is older than those before it."""
+
+    async def main() -> None:
+        async with SimulatedCluster(seed=5, servers=3, constants={"shards": 1}) as c:
+            c.split("s1")
+            await asyncio.sleep(10)
+            for n in range(5):
+                await c["s1"].cache.push("here", n)
+                await c["s2"].cache.push("there", n)
+            c.heal()
+            await c.whole()
+            state = await c.same()
+            assert (len(state["here"]), len(state["there"])) == (5, 5)
+            for name in ("s1", "s2", "s3"):
+                cache, seen = c[name].cache, []
+                cache.on("change", seen.append, since=Position())
+                numbers = [change.offset.number for change in seen]
+                assert numbers == sorted(numbers)
+                stamps = [change.stamp for change in seen]
+                assert stamps != sorted(stamps), "or this shows nothing"
+                stream = cache.stream(maxsize=2, since=Position())
+                assert [await anext(stream) for _ in seen] == seen
+
+    simulate(main())
+
+
+def test_what_cannot_be_is_refused() -> None:
+    users = FakeCache()
+    for wrong in ({"maxsize": 0}, {"since": 5}, {"under": 1.5}):
+        with pytest.raises(ConfigurationError):
+            users.stream(**wrong)

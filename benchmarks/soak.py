@@ -30,7 +30,7 @@ from benchmarks.worker import commands, say
 from rxfero import Cache, fero, run
 from rxfero.core.value import pack
 
-CONSTANTS = {"shards": 256, "partitions.history.max": 16}  # histories that are full soon
+CONSTANTS = {"shards": 16, "partitions.history.max": 64}  # histories, sessions: full soon
 WARM = 0.2  # of the time
 MEASURED = ("rss MiB", "tasks", "files")
 AWAIT_S = 60.0

@@ -423,6 +423,7 @@ class World:
         self.quorum = Quorum(voters) if voters else None
         self.committed: dict[tuple[int, int], Record] = {}
         self._prefixes: dict[tuple[str, int, int], tuple[int, int]] = {}
+        self._judged: dict[tuple[str, int], dict[int, Any]] = {}
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -748,8 +749,20 @@ class World:
             assert call.told == 1, f"{call} settled twice"
 
     def judge(self, host: Host) -> None:
-        """Check the invariants that one node can break by itself (I1, I3, local forms)."""
+        """Check the invariants that one node can break by itself (I1, I3, local forms).
+
+        Of the shards that are not what they were when they were looked at last.
+        """
+        judged = self._judged.setdefault((host.name, host.epoch), {})
         for shard in host.replica.cluster.shards:
+            log, prefix = shard.log, shard.prefix
+            now = (
+                shard.promised, shard.role, shard.term, log.base, log.end,
+                None if prefix is None else (prefix.number, prefix.commit),
+            )  # fmt: skip
+            if judged.get(shard.id) == now:
+                continue
+            judged[shard.id] = now
             key = (host.name, host.epoch, shard.id)
             before = self._promised.get(key)
             assert before is None or before <= shard.promised, f"I3: {host.name} {shard}"
@@ -759,8 +772,8 @@ class World:
                 f"I13: {host.name} goes back in silence, from {end} to {shard}"
             )
             self._ends[key] = shard.log.end
-            if shard.prefix is not None:
-                self._committed(host, shard, shard.prefix)
+            if prefix is not None:
+                self._committed(host, shard, prefix)
             if shard.role == 2:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"

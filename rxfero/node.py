@@ -23,6 +23,7 @@ from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address, Contact
 from rxfero.core.quorum import Quorum
 from rxfero.core.replica import Ready, Replica
+from rxfero.door import Door
 from rxfero.errors import (
     Closed,
     HandshakeRefused,
@@ -80,6 +81,7 @@ class Node:
         self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._search = Search(self)
+        self._door = Door()
         self._keep: Keep | None = None
         constants = options.constants
         self.transport = Transport(
@@ -327,6 +329,12 @@ class Node:
         if not self._born:  # somebody was faster than we: he will knock again
             self.transport.close(link_id, "the node is starting")
             return
+        if dialed is None and self.options.secret is not None:
+            host, _ = self.transport.peername(link_id) or ("", 0)
+            reason = self._door.knock(link_id, host, self.now)
+            if reason is not None:
+                self.transport.close(link_id, reason)
+                return self._refused(link_id, reason)
         self.replica.opened(link_id, None if dialed is None else Address(*dialed), self.now)
         self.mark()
 
@@ -343,7 +351,10 @@ class Node:
             self.mark()
             raise
         if link is not None and was != "open" and link.state == "open":
+            self._door.gone(link_id)
             self.transport.opened(link_id)
+        elif link is not None and link.stranger:
+            self._door.failed(link_id, now)
         if self.marked or len(self.transport.wires) > 1:
             self.mark()
         else:
@@ -368,6 +379,7 @@ class Node:
         link = self.replica.links.get(link_id)
         if link is None or link.peer is not None:
             self._told.discard(link_id)
+        self._door.gone(link_id)
         self.replica.closed(link_id, reason, self.now)
         self.mark()
 

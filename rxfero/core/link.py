@@ -98,7 +98,7 @@ class Link:
         "_accept", "_admitted", "_born", "_dead_s", "_mine", "_my_body", "_ping_s", "_pinged",
         "_ponged", "_secret", "_skew_ms", "_their_body", "_theirs", "_timeout_s", "deadline",
         "dialed", "features", "id", "last_heard", "me", "out", "payloads", "peer", "ping_payload",
-        "proto", "reason", "refused", "remote", "rtt", "state",
+        "proto", "reason", "refused", "remote", "rtt", "state", "stranger",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +117,7 @@ class Link:
         self.reason: str | None = None
         self.refused = False  # whether it ended in a refusal, by either side
         self.remote = False  # whether the peer ended it
+        self.stranger = False  # whether the peer did not know the secret
         self.rtt: float | None = None
         self.last_heard = now
         self.payloads: list[Any] = []
@@ -232,6 +233,7 @@ class Link:
             secret, peer.role, self.dialed is None, self._their_body, self._my_body
         )
         if not hello.proves(fields[0] if fields else None, expected):
+            self.stranger = True
             raise HandshakeRefused(f"node {peer.name!r} does not know the secret")
         self._welcome()
 

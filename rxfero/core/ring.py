@@ -12,6 +12,7 @@ takeover). It is the only one that knows the hash function.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -129,9 +130,9 @@ def _hashed(text: str, custom: Hash | None) -> int:
 
 
 @lru_cache(maxsize=256)
-def _points(member: str, vnodes: int, custom: Hash | None) -> tuple[tuple[int, str], ...]:
+def _places(member: str, vnodes: int, custom: Hash | None) -> array[int]:
     count = POINTS_PER_VNODE * vnodes
-    return tuple((_hashed(f"{member}:{i}", custom), member) for i in range(count))
+    return array("I", [_hashed(f"{member}:{i}", custom) for i in range(count)])
 
 
 @lru_cache(maxsize=32)
@@ -141,7 +142,7 @@ def _owners(
     if not members:
         return (None,) * shards
     # Equal hashes are ordered by name, so the tie goes to the lower name on every node.
-    points = sorted(point for member in members for point in _points(member, vnodes, custom))
+    points = sorted((place, m) for m in members for place in _places(m, vnodes, custom))
     places = [place for place, _ in points]
     names = [name for _, name in points]
     names.append(names[0])  # past the last point the circle begins again

@@ -139,7 +139,7 @@ MUTANTS = [
            "                pass  # I15", {**VOTERS, **HARSH, "history": 16}),
     Mutant("an owner answers a read without asking the voters", "R16", "reads",
            "quorum.heard((*read.voices, cluster.name)) >= quorum.need", "True",
-           {**VOTERS, **HARSH}),
+           suite="core/test_reads.py"),
     Mutant("an answer outlives what it stood for", "R10", "owner",
            "            shelf.forget(number)  # what it logged has been undone since\n",
            "            self._repeat_served(inbound, known)\n            return\n",

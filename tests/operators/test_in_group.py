@@ -1,6 +1,6 @@
 """in_group: one member handles a change, and the others what a dead one left.
 
-`RXFERO_GROUP=100000` is the full size.
+`RXFERO_GROUP=100000` is the full size (with `--timeout 600`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rxfero import operators as fop
 from rxfero.core.change import Change
 from rxfero.errors import ConfigurationError
 from rxfero.operators.in_group import holder
-from rxfero.testing import FakeCache, SimulatedCluster, simulate
+from rxfero.testing import FakeCache, FeroCluster, SimulatedCluster, simulate
 from tests.operators.fake import Seen, refused
 
 CHANGES = int(os.environ.get("RXFERO_GROUP", "400"))
@@ -125,6 +125,62 @@ def test_each_change_is_handled_though_members_die() -> None:
             seen[change.key].append(change.value)
     assert all(values == sorted(values) for values in seen.values()), "each key in order"
     assert sum(kept.values()) == CHANGES, "each is counted once"
+
+
+async def test_each_change_is_handled_over_real_sockets_too() -> None:
+    small: dict[str, Any] = {"constants": {"shards": 32, "requests": {"timeout": 120_000}}}
+    handled: list[tuple[str, Change]] = []
+    values: set[int] = set()
+    alive = ["c1", "c2", "c3"]
+    changed = asyncio.Event()
+
+    def handler(name: str) -> Any:
+        async def handle(change: Change) -> None:
+            await asyncio.sleep(0)
+            if name in alive:
+                handled.append((name, change))
+                values.add(change.value)
+                changed.set()
+
+        return handle
+
+    async def until(count: int) -> None:
+        async with asyncio.timeout(30 + CHANGES / 500):
+            while len(values) < count:
+                changed.clear()
+                await changed.wait()
+
+    # The writer does not wait for the group: what a dead member has left has to be there still.
+    long = {"constants": {**small["constants"], "partitions": {"history": {"max": CHANGES}}}}
+    async with (
+        FeroCluster(servers=1, clients=3, **long) as users,
+        FeroCluster(servers=1, clients=3, service="jobs", **small) as jobs,
+    ):
+        groups = {
+            name: fop.in_group(
+                users[name].cache, jobs[name].cache, "emails", handler(name), member=name, lease=1
+            ).subscribe()
+            for name in alive
+        }
+        writer = users["s1"].cache
+        for first in range(0, CHANGES, BURST):
+            numbers = range(first, min(CHANGES, first + BURST))
+            await asyncio.gather(*(writer.update(f"k{n % 40}", n) for n in numbers))
+            if len(alive) > 1 and first >= CHANGES * (4 - len(alive)) // 4:
+                name = alive.pop()
+                groups.pop(name).dispose()
+                await jobs[name].cache.destroy()
+                await users[name].cache.destroy()
+        await until(CHANGES)
+        for group in groups.values():
+            group.dispose()
+    assert values == set(range(CHANGES)), "every change was handled"
+    seen: dict[Any, list[int]] = defaultdict(list)
+    for _, change in handled:
+        if change.value not in seen[change.key]:
+            seen[change.key].append(change.value)
+    assert all(numbers == sorted(numbers) for numbers in seen.values()), "each key in order"
+    print(f"{len(handled) - CHANGES} of {CHANGES} handled again", Counter(n for n, _ in handled))
 
 
 def test_a_slot_goes_on_though_the_history_of_others_is_gone() -> None:

@@ -23,7 +23,7 @@ from rxfero.operators.to_async_iter import Pull, to_async_iter
 from rxfero.part import under_path
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers, check_size
-from rxfero.reader import read
+from rxfero.reader import Reader
 from rxfero.since import changes_since
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class Cache(Mapping[str | int, Any]):
         """
         stream: Pull[Any]
         if event in ("change", "commit") and overflow == "block":
-            stream = read(self._node.replica, self._hub, event, maxsize, since, under)
+            stream = Reader(self._node.replica, self._hub, event, maxsize, since, under)
         else:
             source: Any = self.on(event, since=since, under=under)
             stream = source.pipe(to_async_iter(maxsize, overflow, key))

@@ -9,7 +9,7 @@ from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError
-from rxfero.since import beyond
+from rxfero.since import beyond, heads
 
 if TYPE_CHECKING:
     from rxfero.core.shard import Shard
@@ -102,11 +102,7 @@ class Partitions(Mapping[str | int, Partition]):
 
     def heads(self) -> dict[int, Offset]:
         """Give the offset of the newest record of every shard that has one."""
-        return {
-            s.id: Offset(s.id, s.log.term_at(s.seen), s.seen)
-            for s in self._node.replica.cluster.shards
-            if s.seen
-        }
+        return heads(self._node.replica)
 
     def position(self) -> Position:
         """Give where this node stands in all shards: `on("change", since=...)` goes on after it.

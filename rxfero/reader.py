@@ -9,14 +9,14 @@ comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.core.change import Change
-from rxfero.core.position import Offset, Position
-from rxfero.operators.to_async_iter import Pull, to_async_iter
+from rxfero.core.position import Position
+from rxfero.operators.checks import whole
+from rxfero.operators.to_async_iter import Pull
 from rxfero.part import part_of
 from rxfero.since import beyond, changes_since, heads, state
 
@@ -33,15 +33,19 @@ class Reader(Pull[Change]):
         event: "change" or "commit".
         maxsize: Changes that wait in memory.
         since: As of :meth:`Cache.on`.
-        part: Gives what a change means for who reads; None when that is nothing.
+        under: Only what concerns this path; None: everything.
+
+    Raises:
+        ConfigurationError: an argument cannot be.
     """
 
     def __init__(
         self, replica: Replica, hub: Hub, event: str, maxsize: int, since: Any = "now",
-        part: Callable[[Change], Change | None] | None = None,
+        under: Any = None,
     ) -> None:  # fmt: skip
-        to_async_iter(maxsize)  # refuses what it cannot be
-        self._replica, self._hub, self._event, self._part = replica, hub, event, part
+        whole("stream.maxsize", maxsize, 1)
+        self._replica, self._hub, self._event = replica, hub, event
+        self._part = None if under is None else part_of(under, event)
         self._ends = heads(replica)
         self._begins, self._behind, self._lags = True, False, 0
         begin = self._position() if isinstance(since, str) and since == "now" else since
@@ -73,10 +77,10 @@ class Reader(Pull[Change]):
     def _stand_at(self, item: Change) -> None:
         offset = item.offset
         assert offset is not None, "what the log tells has an offset"
-        self._ends[offset.shard] = (offset.term, offset.number)
+        self._ends[offset.shard] = offset
 
     def _position(self) -> Position:
-        return Position(Offset(shard, term, number) for shard, (term, number) in self._ends.items())
+        return Position(self._ends.values())
 
     def _refill(self) -> bool:
         if not self._behind:
@@ -103,12 +107,3 @@ class Reader(Pull[Change]):
         self._subscription = SingleAssignmentDisposable()
         self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
         self._begins = False
-
-
-def read(
-    replica: Replica, hub: Hub, event: str, maxsize: int, since: Any, under: Any
-) -> Reader:
-    """Give a reader of what concerns a path, or of everything when that is None."""
-    return Reader(
-        replica, hub, event, maxsize, since, None if under is None else part_of(under, event)
-    )

@@ -10,6 +10,7 @@ state. Everything is read and subscribed in one go on the loop, so there is no g
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from reactivex import Observable, operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from rxfero.core.change import DATA, Change, Record
-from rxfero.core.position import Offset, Position, Term
+from rxfero.core.position import Offset, Position
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
 from rxfero.events import EVENTS
@@ -59,7 +60,7 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
             head = told.get(offset.shard)
             if head is None:
                 return True
-            if (offset.term, offset.number) <= head:
+            if offset <= head:
                 return False
             del told[offset.shard]
             return True
@@ -75,8 +76,7 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
             else:
                 past = found
                 if isinstance(since, Position):  # this node may be behind what was seen elsewhere
-                    ends = {o.shard: (o.term, o.number) for o in since.offsets}
-                    told.update({s: max(end, told.get(s, end)) for s, end in ends.items()})
+                    told.update({o.shard: max(o, told.get(o.shard, o)) for o in since.offsets})
         subscription = live.subscribe(observer, scheduler=scheduler)
         for change in past:
             observer.on_next(change)
@@ -85,10 +85,10 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
     return hub.stream(subscribe)
 
 
-def heads(replica: Replica) -> dict[int, tuple[Term, int]]:
-    """Give the end of every shard's log that has one."""
+def heads(replica: Replica) -> dict[int, Offset]:
+    """Give the offset of the newest record of every shard that has one."""
     shards = [shard for shard in replica.cluster.shards if shard.seen]
-    return {s.id: (s.log.term_at(s.seen), s.seen) for s in shards}
+    return {s.id: Offset(s.id, s.log.term_at(s.seen), s.seen) for s in shards}
 
 
 def state(replica: Replica) -> list[Change]:
@@ -113,9 +113,9 @@ def beyond(
 ) -> list[Change] | int:
     """Give of every shard what was logged after a position; a shard whose history is gone.
 
-    With a limit so many of them: of each shard the first.
+    With a limit so many of them: of each shard the first, and no more are made.
     """
-    found: list[tuple[int, Change]] = []
+    parts: list[Iterator[tuple[int, Change]]] = []
     for shard in replica.cluster.shards:
         log, offset = shard.log, position.get(shard.id)
         number = 0 if offset is None else offset.number
@@ -123,16 +123,15 @@ def beyond(
             continue
         if number < log.base or (offset is not None and log.term_at(number) != offset.term):
             return shard.id
-        records = shard.shown[number - log.base :]
-        if limit is not None:
-            records = _some(records, limit)
-        found += _dated(shard.id, records)
-    found.sort(key=_date)
-    return [change for _, change in found[:limit]]
+        parts.append(_dated(shard.id, shard.shown[number - log.base :]))
+    return _by_date(parts, limit)
 
 
-def _some(records: list[Record], limit: int) -> list[Record]:
-    return list(islice((r for r in records if r.kind == DATA), limit))
+def _by_date(
+    parts: list[Iterator[tuple[int, Change]]], limit: int | None = None
+) -> list[Change]:
+    """Give the changes of all shards, or the first of them; each shard keeps its order."""
+    return [change for _, change in islice(merge(*parts, key=_date), limit)]
 
 
 def _dated(shard: int, records: list[Record]) -> Iterator[tuple[int, Change]]:
@@ -155,7 +154,7 @@ def after(replica: Replica, offset: Offset) -> list[Change] | int:
     if not log.base < offset.number <= found_in.seen or log.term_at(offset.number) != offset.term:
         return offset.shard
     stamp = log[offset.number].hlc
-    found: list[tuple[int, Change]] = []
+    parts: list[Iterator[tuple[int, Change]]] = []
     for shard in replica.cluster.shards:
         records = shard.shown
         if shard.id == offset.shard:
@@ -164,6 +163,5 @@ def after(replica: Replica, offset: Offset) -> list[Change] | int:
             return shard.id
         else:
             records = [r for r in records if r.hlc > stamp]
-        found += _dated(shard.id, records)
-    found.sort(key=_date)
-    return [change for _, change in found]
+        parts.append(_dated(shard.id, records))
+    return _by_date(parts)

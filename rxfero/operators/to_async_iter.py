@@ -11,7 +11,7 @@ from reactivex import Observable
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.errors import ConfigurationError, Overloaded
-from rxfero.operators.checks import attribute
+from rxfero.operators.checks import attribute, whole
 
 T = TypeVar("T")
 
@@ -43,8 +43,7 @@ def to_async_iter(
     Raises:
         ConfigurationError: `maxsize` below 1, no such policy, or no such key.
     """
-    if type(maxsize) is not int or maxsize < 1:
-        raise ConfigurationError("to_async_iter.maxsize", maxsize, "must be a whole number >= 1")
+    whole("to_async_iter.maxsize", maxsize, 1)
     if overflow not in POLICIES:
         raise ConfigurationError("to_async_iter.overflow", overflow, f"must be one of {POLICIES}")
     select = attribute("to_async_iter.key", key) if overflow == "conflate" else None

@@ -135,10 +135,14 @@ class Cast:
     Args:
         modules: The node_modules folder that holds the original, or None for rxfero.
         timeout_s: Limit of each wait for a worker.
+        module: Which takes the worker's parameters as its last argument, and its options.
     """
 
-    def __init__(self, modules: Path | None = None, timeout_s: float = 120.0) -> None:
-        self.modules, self.timeout_s = modules, timeout_s
+    def __init__(
+        self, modules: Path | None = None, timeout_s: float = 120.0,
+        module: Sequence[str] = ("benchmarks.worker",),
+    ) -> None:  # fmt: skip
+        self.modules, self.timeout_s, self.module = modules, timeout_s, module
 
     @property
     def name(self) -> str:
@@ -149,7 +153,7 @@ class Cast:
         """Start a server or client; not waited for."""
         environment = dict(os.environ)
         if self.modules is None:
-            command = [sys.executable, "-m", "benchmarks.worker"]
+            command = [sys.executable, "-m", *self.module]
             paths = [str(HERE.parent), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         else:

@@ -21,11 +21,10 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import MIB, table, whole
-from benchmarks.processes import HOST, Worker, free_ports
+from benchmarks.processes import HOST, Cast, Worker, free_ports
 from benchmarks.worker import commands, say
 from rxfero import Cache, fero, run
 from rxfero.core.value import pack
@@ -36,15 +35,6 @@ MEASURED = ("rss MiB", "tasks", "files")
 AWAIT_S = 60.0
 UNDER_WAY = 16  # writes at once
 WRITE = "a write"
-
-
-def rss() -> int:
-    """Give the bytes this process holds in memory now; 0 where that is not told."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def files() -> int:
@@ -124,7 +114,7 @@ async def stay(params: dict[str, Any]) -> None:
                 "result", acknowledged=writer.acknowledged, failures=writer.failures[:3],
                 failed=len(writer.failures), seen=seen, keys=len(state),
                 sha=hashlib.sha256(repr(state).encode()).hexdigest(),
-                **{"rss MiB": rss() / MIB, "tasks": tasks(), "files": files()},
+                **{"rss MiB": cache.stats()["rss"] / MIB, "tasks": tasks(), "files": files()},
             )  # fmt: skip
         if writing is not None:
             writing.cancel()
@@ -137,6 +127,8 @@ class Soak:
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
         self._ports = free_ports(6)
+        self._cast = Cast(timeout_s=AWAIT_S, module=("benchmarks.soak", "--role"))
+        self._last: dict[str, Any] = {}
         self._staying: dict[str, Worker] = {}
         self._told: dict[str, list[tuple[float, dict[str, Any]]]] = {}
         self.joins = self.leaves = self.kills = 0
@@ -163,16 +155,8 @@ class Soak:
             await asyncio.gather(*[worker.end() for worker in self._staying.values()])
 
     async def _start(self, role: str, name: str, rate: int) -> Worker:
-        params = {
-            "role": role, "name": name, "rate": rate, "keys": self._given.keys,
-            "ports": self._ports,
-        }  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.soak", "--role", json.dumps(params),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        worker = Worker(process, AWAIT_S)
+        params = {"name": name, "rate": rate, "keys": self._given.keys, "ports": self._ports}
+        worker = await self._cast.start(role, params)
         try:
             worker.ready = await worker.hear("ready")
         except BaseException:
@@ -203,14 +187,13 @@ class Soak:
         for name, worker in self._staying.items():
             told = await worker.ask()
             self._told.setdefault(name, []).append((time.monotonic() - begun, told))
-            print(f"\r{time.monotonic() - begun:7.0f} s  joins {self.joins}", end="",
-                  file=sys.stderr, flush=True)  # fmt: skip
+        print(f"\r{time.monotonic() - begun:7.0f} s  joins {self.joins}", end="",
+              file=sys.stderr, flush=True)  # fmt: skip
 
     async def _equal(self) -> bool:
         """Whether both servers come to hold the same, the writer having stopped."""
         client = self._staying.pop("client")
-        self._told["client"].append((time.monotonic(), await client.ask()))
-        self._last = self._told["client"].pop()[1]
+        self._last = await client.ask()
         await client.end()
         until = time.monotonic() + AWAIT_S
         while time.monotonic() < until:

@@ -48,6 +48,20 @@ def emitting(subject: Any, count: int) -> float:
     return time.perf_counter() - begun
 
 
+async def passing(
+    put: Callable[[int], object], get: Callable[[], Awaitable[object]], count: int
+) -> float:
+    """Give the seconds in which so many items are put in and taken out, `CHUNK` at a time."""
+    begun = time.perf_counter()
+    for first in range(0, count, CHUNK):
+        some = min(CHUNK, count - first)
+        for n in range(some):
+            put(n)
+        for _ in range(some):
+            await get()
+    return time.perf_counter() - begun
+
+
 async def emit_rxfero(count: int) -> float:
     """Emit to one observer."""
     subject: Any = Hub("bench").on("change")
@@ -95,27 +109,13 @@ async def stream_rxfero(count: int) -> float:
     """Emit, and read by `async for`, as `cache.stream` does."""
     subject: Any = Hub("bench").on("change")
     stream = subject.pipe(fop.to_async_iter(CHUNK))
-    begun = time.perf_counter()
-    for first in range(0, count, CHUNK):
-        some = min(CHUNK, count - first)
-        for n in range(some):
-            subject.on_next(n)
-        for _ in range(some):
-            await anext(stream)
-    return time.perf_counter() - begun
+    return await passing(subject.on_next, stream.__anext__, count)
 
 
 async def stream_queue(count: int) -> float:
     """Put into an `asyncio.Queue`, and take out."""
     queue: asyncio.Queue[int] = asyncio.Queue(CHUNK)
-    begun = time.perf_counter()
-    for first in range(0, count, CHUNK):
-        some = min(CHUNK, count - first)
-        for n in range(some):
-            queue.put_nowait(n)
-        for _ in range(some):
-            await queue.get()
-    return time.perf_counter() - begun
+    return await passing(queue.put_nowait, queue.get, count)
 
 
 async def chain_aiostream(count: int) -> float:

@@ -16,7 +16,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from rxfero.constants import Constants
 from rxfero.core import catchup, frame, succession
@@ -411,6 +411,20 @@ class Host:
         return f"<Host {self.name} {'up' if self.up else 'down'} {getattr(self, 'replica', '')}>"
 
 
+class Judged(NamedTuple):
+    """What was seen of a shard when it was judged last."""
+
+    promised: Term
+    end: int
+    committed: tuple[int, int]
+    role: int
+    term: Term
+    base: int
+
+
+UNJUDGED = Judged(ZERO_TERM, 0, (0, 0), -1, ZERO_TERM, 0)
+
+
 class World:
     """Everything outside the replicas, and the judge of what they do."""
 
@@ -422,8 +436,7 @@ class World:
     ) -> None:
         self.quorum = Quorum(voters) if voters else None
         self.committed: dict[tuple[int, int], Record] = {}
-        self._prefixes: dict[tuple[str, int, int], tuple[int, int]] = {}
-        self._judged: dict[tuple[str, int], dict[int, Any]] = {}
+        self._judged: dict[tuple[str, int], dict[int, Judged]] = {}
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -443,9 +456,7 @@ class World:
         self.refused: list[str] = []  # what a hostile line brought that could not be taken
         self.excused: dict[tuple[str, int, int], int] = {}
         self.sworn: dict[tuple[str, int], Term] = {}  # promises of voters that have arrived
-        self._promised: dict[tuple[str, int, int], Term] = {}
         self._applied: dict[tuple[str, int, int], int] = {}
-        self._ends: dict[tuple[str, int, int], int] = {}
         self._undone: set[int] = set()  # shards whose going back this turn has announced
         self.hops = 0  # most hops a request has made
         self.kinds: Counter[int] = Counter()  # frames delivered, by kind
@@ -756,37 +767,31 @@ class World:
         judged = self._judged.setdefault((host.name, host.epoch), {})
         for shard in host.replica.cluster.shards:
             log, prefix = shard.log, shard.prefix
-            now = (
-                shard.promised, shard.role, shard.term, log.base, log.end,
-                None if prefix is None else (prefix.number, prefix.commit),
-            )  # fmt: skip
-            if judged.get(shard.id) == now:
+            committed = (0, 0) if prefix is None else (prefix.number, prefix.commit)
+            now = Judged(shard.promised, log.end, committed, shard.role, shard.term, log.base)
+            before = judged.get(shard.id, UNJUDGED)
+            if before == now:
                 continue
             judged[shard.id] = now
-            key = (host.name, host.epoch, shard.id)
-            before = self._promised.get(key)
-            assert before is None or before <= shard.promised, f"I3: {host.name} {shard}"
-            self._promised[key] = shard.promised
-            end = self._ends.get(key, 0)
-            assert shard.log.end >= end or shard.id in self._undone or shard.prefix, (
-                f"I13: {host.name} goes back in silence, from {end} to {shard}"
+            assert before.promised <= now.promised, f"I3: {host.name} {shard}"
+            assert now.end >= before.end or shard.id in self._undone or prefix, (
+                f"I13: {host.name} goes back in silence, from {before.end} to {shard}"
             )
-            self._ends[key] = shard.log.end
             if prefix is not None:
-                self._committed(host, shard, prefix)
+                self._committed(host, shard, prefix, before.committed)
             if shard.role == 2:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"
         if self.events % 16 == 0:
             host.replica.invariants()
 
-    def _committed(self, host: Host, shard: Shard, prefix: Prefix) -> None:
+    def _committed(
+        self, host: Host, shard: Shard, prefix: Prefix, before: tuple[int, int]
+    ) -> None:
         """What is committed stays, the same on every node (I8), and nobody goes back (I13)."""
-        key = (host.name, host.epoch, shard.id)
-        number, commit = self._prefixes.get(key, (0, 0))
+        number, commit = before
         assert prefix.number >= number, f"I13: {host.name} {prefix} after {number}"
         assert prefix.commit >= commit, f"I8: {host.name} {prefix} after {commit}"
-        self._prefixes[key] = (prefix.number, prefix.commit)
         assert shard.log.end >= prefix.commit or prefix.number < shard.log.base, (
             f"I8: {host.name} {shard} has less than {prefix}"
         )

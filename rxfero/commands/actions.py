@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO, TypeAlias, cast
 from rxfero.cache import UNSET, Cache
 from rxfero.commands.output import Output, Row, dumps, note, parse, say
 from rxfero.core.change import Change
-from rxfero.core.path import Path
+from rxfero.core.path import Path, under
 from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError, ValueRefused
 from rxfero.operators.to_async_iter import to_async_iter
@@ -83,12 +83,12 @@ def get(cache: Cache, path: str | None, default: str | None, output: Output) -> 
 
 
 async def watch(
-    cache: Cache, since: str, under: str | None, count: int | None, output: Output
+    cache: Cache, since: str, part: str | None, count: int | None, output: Output
 ) -> int:
     """Print changes as they come."""
     if count is not None and count < 1:
         raise ConfigurationError("--count", count, "must be at least 1")
-    stem = None if under is None else key_of(under)
+    stem = None if part is None else key_of(part)
     begin = _since(since)
     cache.on("reset", lambda _: note("the history does not reach back: begins with the state"))
     cache.on("disconnected", lambda peer: note(f"lost {peer.id}, looking for servers"))
@@ -109,7 +109,7 @@ async def watch(
 def history(cache: Cache, path: str, output: Output) -> int:
     """Print what is retained of a key's past."""
     key = key_of(path)
-    changes = [c for c in cache.partitions[(key[0],)] if tuple(c.key)[: len(key)] == key]
+    changes = [c for c in cache.partitions[(key[0],)] if under(c.key, key)]
     if not changes:
         note(f"no history of {path!r} in {cache.name!r}")
         return FAILED

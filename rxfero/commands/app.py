@@ -83,6 +83,15 @@ def _with(
     return run(main())
 
 
+def _write(
+    service: str, where: Whereabouts, output: Output, verb: str, args: tuple[Any, ...],
+    **options: Any,
+) -> int:  # fmt: skip
+    return _with(service, where, lambda cache: actions.write(
+        cache, verb, args, where.timeout, output, **options
+    ))  # fmt: skip
+
+
 @app.command
 def ls(
     service: str | None = None, /, *, once: bool = False, every: float = 1.0,
@@ -130,9 +139,7 @@ def update(
     """
     options = {"expect": UNSET if expect is None else parse(expect), "ttl": ttl, "ack": parse(ack)}
     args = (actions.key_of(key), parse(value))
-    return _with(service, where, lambda cache: actions.write(
-        cache, "update", args, where.timeout, output, **options
-    ))  # fmt: skip
+    return _write(service, where, output, "update", args, **options)
 
 
 @app.command
@@ -148,9 +155,7 @@ def remove(
     """
     options = {"expect": UNSET if expect is None else parse(expect), "ack": parse(ack)}
     args = (actions.key_of(key),)
-    return _with(service, where, lambda cache: actions.write(
-        cache, "remove", args, where.timeout, output, **options
-    ))  # fmt: skip
+    return _write(service, where, output, "remove", args, **options)
 
 
 @app.command
@@ -167,9 +172,7 @@ def add(
         ack: What to wait for.
     """
     args = _key_and_value(first, second)
-    return _with(service, where, lambda cache: actions.write(
-        cache, "add", args, where.timeout, output, ttl=ttl, ack=parse(ack)
-    ))  # fmt: skip
+    return _write(service, where, output, "add", args, ttl=ttl, ack=parse(ack))
 
 
 @app.command
@@ -185,9 +188,7 @@ def push(
         ack: What to wait for.
     """
     args = _key_and_value(first, second)
-    return _with(service, where, lambda cache: actions.write(
-        cache, "push", args, where.timeout, output, ack=parse(ack)
-    ))  # fmt: skip
+    return _write(service, where, output, "push", args, ack=parse(ack))
 
 
 @app.command(name="set")
@@ -217,7 +218,7 @@ def watch(
 
     Args:
         since: now; state for what is there and then what follows; an offset or a position.
-        under: Only changes at or below this key.
+        under: Only what concerns this key; a change above it is shown as what it does there.
         count: End after so many.
     """
     return _with(service, where, lambda cache: actions.watch(cache, since, under, count, output))

@@ -53,10 +53,7 @@ def load(target: str) -> Callable[..., Any]:
 async def serve(target: str, options: Mapping[str, Any]) -> int:
     """Run a service until SIGINT or SIGTERM, or until its coroutine ends; gives the exit status."""
     factory = load(target)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    stopped = _until_stopped()
     started = asyncio.ensure_future(_start(factory, options))
     stopping = asyncio.ensure_future(stopped.wait())
     try:
@@ -79,6 +76,15 @@ async def serve(target: str, options: Mapping[str, Any]) -> int:
             await cache.destroy()
     note("left the cluster")
     return 0
+
+
+def _until_stopped() -> asyncio.Event:
+    """Give what SIGINT and SIGTERM set."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
 
 
 async def _start(factory: Callable[..., Any], options: Mapping[str, Any]) -> list[Cache]:
@@ -120,10 +126,7 @@ async def reload(target: str, words: list[str], secret: str | None) -> int:
     """
     folder = _folder(target)
     env = {**os.environ, **({} if secret is None else {"RXFERO_SECRET": secret})}
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    stopped = _until_stopped()
     while True:
         stamps = _stamps(folder)
         child = await asyncio.create_subprocess_exec(

@@ -99,12 +99,18 @@ def test_a_part_is_read_and_the_rest_costs_nothing() -> None:
     assert [c.value for c in taken(stream, 2)] == [7, 8]
 
 
+def behind() -> tuple[FakeCache, Any]:
+    """Give a cache that was written to 50 times, and a reader that has read nothing yet."""
+    users = FakeCache()
+    stream = users.stream(maxsize=SIZE)
+    for n in range(50):
+        users.update("k", n)
+    return users, stream
+
+
 def test_a_reader_that_is_behind_can_be_closed() -> None:
     async def main() -> None:
-        users = FakeCache()
-        stream = users.stream(maxsize=SIZE)
-        for n in range(50):
-            users.update("k", n)
+        _, stream = behind()
         await stream.aclose()
         assert len([change async for change in stream]) == SIZE
 
@@ -113,10 +119,7 @@ def test_a_reader_that_is_behind_can_be_closed() -> None:
 
 def test_a_reader_of_a_cache_that_is_destroyed_gets_what_there_was() -> None:
     async def main() -> None:
-        users = FakeCache()
-        stream = users.stream(maxsize=SIZE)
-        for n in range(50):
-            users.update("k", n)
+        users, stream = behind()
         await users.destroy()
         async with asyncio.timeout(1):
             assert [change.value async for change in stream] == list(range(50))

@@ -205,13 +205,12 @@ class ClusterMachine(RuleBasedStateMachine):
             self._settle()
         self._fault()
         member = self._server(who)
-        for observer in self.observers:
-            if observer.member is member:
-                observer.leave()
+        moving = [observer for observer in self.observers if observer.member is member]
+        for observer in moving:
+            observer.leave()
         self.cluster.crash(member)
-        for observer in self.observers:
-            if observer.member is member:
-                observer.watch(self._any(who))
+        for observer in moving:
+            observer.watch(self._any(who))
 
     @precondition(lambda self: bool(self._down()))
     @rule()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DISCONNECTED, CONNECTING, CONNECTED = "disconnected", "connecting", "connected"
 THROTTLED, CLIENT, REMOVED = "throttled", "client", "removed"
 DOUBLINGS = 32  # of a wait: beyond any cap
+HELD = frozenset((CONNECTED, CONNECTING, THROTTLED))  # statuses that take one of the connections
 STATUSES = (DISCONNECTED, CONNECTING, CONNECTED, THROTTLED, CLIENT, REMOVED)
 
 
@@ -84,9 +85,7 @@ class Peering:
     @property
     def held(self) -> int:
         """Server connections open or on their way."""
-        return sum(
-            c.status in (CONNECTED, CONNECTING, THROTTLED) for c in self.servers.values()
-        )
+        return sum(contact.status in HELD for contact in self.servers.values())
 
     def create(
         self, address: Address, now: float, *, jitter: bool = False, soon: bool = False
@@ -114,11 +113,14 @@ class Peering:
     @property
     def deadline(self) -> float | None:
         """When the next dial is due, in monotonic seconds."""
-        if self.held >= self.limit:
-            return None
-        return min(
-            (c.next_at for c in self.servers.values() if c.status == DISCONNECTED), default=None
-        )
+        held, soonest = 0, None
+        for contact in self.servers.values():
+            if contact.status == DISCONNECTED:
+                if soonest is None or contact.next_at < soonest:
+                    soonest = contact.next_at
+            elif contact.status in HELD:
+                held += 1
+        return soonest if held < self.limit else None
 
     def dialing(self, contact: Contact, link: int) -> None:
         """Note that a link to a server is being opened."""

@@ -604,11 +604,15 @@ class Replica:
     @property
     def deadline(self) -> float:
         """When :meth:`wake` is due at the latest, in monotonic seconds."""
-        times = [self._tick]
-        dues = (self.requests.deadline, self.peering.deadline)
-        times += [due for due in dues if due is not None]
-        times += [link.deadline for link in self.links.values() if link.deadline is not None]
-        return min(times)
+        soonest = self._tick
+        for due in (self.requests.deadline, self.peering.deadline):
+            if due is not None and due < soonest:
+                soonest = due
+        for link in self.links.values():
+            due = link.deadline
+            if due is not None and due < soonest:
+                soonest = due
+        return soonest
 
     def wake(self, now: float) -> None:
         """Do what time makes due."""

@@ -312,8 +312,8 @@ class Host:
             self.disk.under_way.append(ready.entries)
             world.after(world.rng.random() * world.fsync, self._synced, self.epoch)
         world.observe(self, ready)
-        if ready.frames or ready.settled or ready.requests:
-            self.mark()
+        if ready.requests or (replica.requests.queue and (ready.frames or ready.settled)):
+            self.mark()  # when the node itself asks for another turn
         for inbound in ready.requests:
             delay = world.rng.random() * 0.02
             world.after(delay, self._handle, (self.epoch, inbound))
@@ -422,7 +422,8 @@ class Judged(NamedTuple):
     base: int
 
 
-UNJUDGED = Judged(ZERO_TERM, 0, (0, 0), -1, ZERO_TERM, 0)
+NOTHING = (0, 0)
+UNJUDGED = Judged(ZERO_TERM, 0, NOTHING, -1, ZERO_TERM, 0)
 
 
 class World:
@@ -436,7 +437,9 @@ class World:
     ) -> None:
         self.quorum = Quorum(voters) if voters else None
         self.committed: dict[tuple[int, int], Record] = {}
-        self._judged: dict[tuple[str, int], dict[int, Judged]] = {}
+        self._judged: dict[tuple[str, int], list[Judged]] = {}
+        self._changed: dict[tuple[str, int], Shard] = {}  # whose invariants are to be looked at
+        self._matched: dict[tuple[int, str, str], Any] = {}
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -764,15 +767,19 @@ class World:
 
         Of the shards that are not what they were when they were looked at last.
         """
-        judged = self._judged.setdefault((host.name, host.epoch), {})
+        judged = self._judged.get((host.name, host.epoch))
+        if judged is None:
+            judged = [UNJUDGED] * self.constants.shards
+            self._judged[host.name, host.epoch] = judged
         for shard in host.replica.cluster.shards:
             log, prefix = shard.log, shard.prefix
-            committed = (0, 0) if prefix is None else (prefix.number, prefix.commit)
-            now = Judged(shard.promised, log.end, committed, shard.role, shard.term, log.base)
-            before = judged.get(shard.id, UNJUDGED)
-            if before == now:
+            committed = NOTHING if prefix is None else (prefix.number, prefix.commit)
+            seen = (shard.promised, log.end, committed, shard.role, shard.term, log.base)
+            before = judged[shard.id]
+            if before == seen:
                 continue
-            judged[shard.id] = now
+            now = judged[shard.id] = Judged(*seen)
+            self._changed[host.name, shard.id] = shard
             assert before.promised <= now.promised, f"I3: {host.name} {shard}"
             assert now.end >= before.end or shard.id in self._undone or prefix, (
                 f"I13: {host.name} goes back in silence, from {before.end} to {shard}"
@@ -783,7 +790,9 @@ class World:
                 owner = self.terms.setdefault((shard.id, shard.term), host.name)
                 assert owner == host.name, f"I1: {shard.term} of {owner} and {host.name}"
         if self.events % 16 == 0:
-            host.replica.invariants()
+            for shard in self._changed.values():
+                shard.invariants()
+            self._changed.clear()
 
     def _committed(
         self, host: Host, shard: Shard, prefix: Prefix, before: tuple[int, int]
@@ -834,6 +843,10 @@ class World:
                     self._match(number, name, log, other_name, other)
 
     def _match(self, number: int, name: str, log: Any, other_name: str, other: Any) -> None:
+        looked = (log.end, log.base, log.records[-1:], other.end, other.base, other.records[-1:])
+        if self._matched.get((number, name, other_name)) == looked:
+            return
+        self._matched[number, name, other_name] = looked
         top = min(log.end, other.end)
         floor = max(log.base, other.base)
         while top > floor and log[top].term != other[top].term:
@@ -922,6 +935,8 @@ class World:
         """Check what must hold when nothing happens any more (I4-I7, I10, I11)."""
         self.matching()
         hosts = [h for h in self.hosts.values() if h.up]
+        for host in hosts:
+            host.replica.invariants()
         servers = [h for h in hosts if not h.client]
         assert not self.errors, self.errors[:5]
         rings = {h.replica.cluster.ring.members for h in servers}

@@ -20,7 +20,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 UNKNOWN = float("inf")
 """When an operation ended whose outcome nobody learnt: it may take effect at any time, or never."""
@@ -58,6 +58,19 @@ RESET = "reset"
 """Among what an observer saw: (RESET, shard, number), the state up to there was given."""
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are one value: as ``==``, but a NaN is itself, however deep it lies."""
+    if one == other:
+        return True
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        left, right = cast("Mapping[Any, Any]", one), cast("Mapping[Any, Any]", other)
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(one, list) and isinstance(other, list):
+        first, second = cast("list[Any]", one), cast("list[Any]", other)
+        return len(first) == len(second) and all(map(same, first, second))
+    return one != one and other != other
+
+
 def converged(states: Mapping[str, Any]) -> None:
     """Check that all nodes hold the same.
 
@@ -66,7 +79,7 @@ def converged(states: Mapping[str, Any]) -> None:
     """
     names = list(states)
     for name in names[1:]:
-        if states[name] != states[names[0]]:
+        if not same(states[name], states[names[0]]):
             raise Violation("converged", f"{name} differs from {names[0]}")
 
 
@@ -141,14 +154,14 @@ def prefix_of(state: Mapping[Any, Any], log: Iterable[tuple[Any, Any]]) -> None:
         log: (key, value) of every write, in order; a value of None removes the key.
     """
     passed: dict[Any, Any] = {}
-    if passed == state:
+    if same(passed, state):
         return
     for key, value in log:
         if value is None:
             passed.pop(key, None)
         else:
             passed[key] = value
-        if passed == state:
+        if same(passed, state):
             return
     raise Violation("prefix_of", f"the log was never at {dict(state)!r:.200}")
 
@@ -201,12 +214,13 @@ def linearizable(history: Iterable[Operation], initial: Any = None) -> None:
 
 
 def _linear(key: Hashable, operations: list[Operation], initial: Any) -> None:
-    read_values = [o.value for o in operations if o.kind == "read"]
+    reads = [o.value for o in operations if o.kind == "read"]
     # A write without an end whose value nobody read can be left out: it is never in the way.
     history = sorted(
         (
             o for o in operations
-            if o.ended != UNKNOWN or (o.kind == "write" and o.value in read_values)
+            if o.ended != UNKNOWN
+            or (o.kind == "write" and any(same(o.value, read) for read in reads))
         ),
         key=lambda o: o.begun,
     )
@@ -220,7 +234,7 @@ def _linear(key: Hashable, operations: list[Operation], initial: Any) -> None:
             return
         furthest = max(furthest, done.bit_count())
         for index, operation in _minimal(history, done):
-            if operation.kind == "read" and operation.value != value:
+            if operation.kind == "read" and not same(operation.value, value):
                 continue
             state = value if operation.kind == "read" else operation.value
             mark = (done | 1 << index, repr(state))

@@ -14,7 +14,7 @@ from typing import Any
 from rxfero.core.change import Change
 from rxfero.core.position import Offset
 from rxfero.core.state import State
-from rxfero.testing.checkers import RESET, Seen, Violation, gap_free
+from rxfero.testing.checkers import RESET, Seen, Violation, gap_free, same
 
 
 def assert_gap_free(seen: Iterable[Any], log: Iterable[Change]) -> None:
@@ -69,7 +69,7 @@ def _prefix(shard: int, shown: Mapping[Any, Any], changes: list[Change]) -> None
     for change in changes:
         passed.apply(change.record)
         if len(passed.parts) == len(shown) and all(
-            key in passed and passed.get(key) == value for key, value in shown.items()
+            key in passed and same(passed.get(key), value) for key, value in shown.items()
         ):
             return
     raise Violation(

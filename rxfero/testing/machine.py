@@ -283,6 +283,11 @@ class ClusterMachine(RuleBasedStateMachine):
             task.result()
         self._running.clear()
         await self.cluster.whole(timeout_s=END_S)
+        # A write whose await has timed out may still be under way: it is part of its session.
+        await self.cluster.until(
+            lambda: not any(m.node.replica.requests.pending for m in self.cluster.running),
+            timeout_s=END_S,
+        )
 
     def _judge(self, shown: dict[Any, Any]) -> None:
         sound = self.model.orderly or self.strict

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rxfero.testing.checkers import same
+
 if TYPE_CHECKING:
     from rxfero.cache import Cache
     from rxfero.node import Node
@@ -114,7 +116,7 @@ class Waiting:
             other = dict(member.cache)
             for key in [*first, *other]:
                 one, two = first.get(key, "nothing"), other.get(key, "nothing")
-                if one != two:
+                if not same(one, two):
                     return f"{key!r} is {one!r} on {members[0].name}, {two!r} on {member.name}"
         return None
 

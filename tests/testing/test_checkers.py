@@ -39,6 +39,10 @@ def s(number: int, shard: int = 0, sender: str = "a", seq: int = 0, key: str = "
     return Seen(shard, number, sender, seq or number, key)
 
 
+def nan() -> float:
+    return float("nan")  # each another object: nothing is equal to it, itself neither
+
+
 LOG = [s(2), s(3), s(7), s(1, 1), s(9), s(4, 1)]
 
 GOOD: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
@@ -68,10 +72,15 @@ GOOD: list[tuple[Callable[..., None], tuple[Any, ...]]] = [
     (linearizable, ([w(1, 0, 1, "x"), r(None, 2, 3, "y")],)),
     (linearizable, ([w(1, 0, 4), w(2, 1, 5), w(3, 2, 6), r(1, 3, 9), r(3, 7, 8)],)),
     (linearizable, ([w([1], 0, 1), r([1], 1.5, 2)],)),
+    (converged, ({"a": {1: [nan()]}, "b": {1: [nan()]}},)),
+    (prefix_of, ({"k": nan()}, [("k", nan()), ("k", 1)])),
+    (linearizable, ([w(nan(), 0), r(nan(), 1, 2)],)),
 ]
 
 BAD: list[tuple[Callable[..., None], tuple[Any, ...], str]] = [
     (converged, ({"a": 1, "b": 2},), "b differs from a"),
+    (converged, ({"a": {1: [nan()]}, "b": {1: [nan(), nan()]}},), "b differs from a"),
+    (converged, ({"a": nan(), "b": None},), "b differs from a"),
     (converged, ({"a": {}, "b": {}, "c": {1: 1}},), "c differs from a"),
     (kept, ([("a", 1)], []), "acknowledged and lost"),
     (kept, ([("a", 2), ("a", 3)], [("a", 1)]), "2 acknowledged and lost, first"),

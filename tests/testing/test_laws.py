@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -67,6 +68,13 @@ def test_what_a_log_went_through_is_consistent(log: list[Change], drawn: st.Data
             else:
                 state[change.key[0]] = change.value
     assert_prefix_consistent(state, log)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [{"x": float("nan")}]])
+def test_a_value_that_is_not_equal_to_itself_is_still_what_was_written(value: Any) -> None:
+    cache = FakeCache()
+    cache.update("a", value)
+    assert_prefix_consistent({"a": copy.deepcopy(cache["a"])}, cache.changes)
 
 
 def test_what_a_log_never_was_at_is_told() -> None:

@@ -5,6 +5,7 @@ More stories, longer ones: RXFERO_STORIES=2000 RXFERO_STEPS=100 python -m pytest
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -53,6 +54,23 @@ def broken(machine: ClusterMachine, promise: str) -> None:
     with pytest.raises(Violation) as caught:
         machine.rest()
     assert caught.value.promise == promise
+
+
+def test_at_rest_nothing_is_under_way_not_even_what_nobody_awaits_any_more() -> None:
+    class Two(Voters):
+        clients = 2
+
+    machine = Two()
+    machine.start(seed=7)
+    machine.split([True, True, False, False, False])  # c2 is with one voter
+    machine.write(4, 0)
+    machine.run(asyncio.sleep(60))
+    (late,) = machine.cluster["c2"].node.replica.requests.pending.values()
+    assert late.done, "its await has timed out"
+    machine.rest()
+    assert machine.cluster["s1"].cache["k0"] == 1
+    assert machine.model.initial["k0"] == 1
+    machine.teardown()
 
 
 def test_a_story_by_hand(machine: ClusterMachine) -> None:

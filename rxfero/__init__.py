@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rxfero import operators
-    from rxfero.cache import UNSET, Cache
+    from rxfero.cache import Cache
     from rxfero.constants import Constants
     from rxfero.core.change import Change
     from rxfero.core.path import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NoQuorum,
         NotConnected,
         NotDurable,
+        NotFollowed,
         NotReplicated,
         Overloaded,
         ProtocolError,
@@ -47,11 +48,12 @@ if TYPE_CHECKING:
     from rxfero.partitions import Partition, Partitions
     from rxfero.peers import Peer, Peers
     from rxfero.service import connect, fero, run
+    from rxfero.writes import UNSET
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "rxfero.cache": ("Cache", "UNSET"),
+    "rxfero.cache": ("Cache",),
     "rxfero.constants": ("Constants",),
     "rxfero.core.change": ("Change",),
     "rxfero.core.path": ("Path",),
@@ -59,7 +61,7 @@ _HOMES = {
     "rxfero.errors": (
         "AddressInUse", "Closed", "CompareFailed", "ConfigurationError", "HandshakeRefused",
         "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable",
-        "NotReplicated", "Overloaded", "ProtocolError", "Refused", "RemoteError",
+        "NotFollowed", "NotReplicated", "Overloaded", "ProtocolError", "Refused", "RemoteError",
         "RequestTimeout", "RxferoError", "StorageDamaged", "Uncertain", "UnknownEvent",
         "ValueRefused", "WrongType",
     ),
@@ -68,6 +70,7 @@ _HOMES = {
     "rxfero.handler": ("Request",),
     "rxfero.partitions": ("Partition", "Partitions"),
     "rxfero.peers": ("Peer", "Peers"),
+    "rxfero.writes": ("UNSET",),
     "rxfero.service": ("connect", "fero", "run"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -75,11 +78,11 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "UNSET", "AddressInUse", "Cache", "Change", "Closed", "CompareFailed", "ConfigurationError",
     "Constants", "Failure", "Guarantee", "HandshakeRefused", "KeyMissing", "LostWrites",
-    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable", "NotReplicated", "Offset",
-    "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "Position", "ProtocolError",
-    "Refused", "RemoteError", "Request", "RequestTimeout", "RxferoError", "StorageDamaged", "Term",
-    "Uncertain", "UnknownEvent", "ValueRefused", "WrongType", "__version__", "connect", "fero",
-    "operators", "run",
+    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable", "NotFollowed", "NotReplicated",
+    "Offset", "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "Position",
+    "ProtocolError", "Refused", "RemoteError", "Request", "RequestTimeout", "RxferoError",
+    "StorageDamaged", "Term", "Uncertain", "UnknownEvent", "ValueRefused", "WrongType",
+    "__version__", "connect", "fero", "operators", "run",
 ]  # fmt: skip
 
 

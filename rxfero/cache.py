@@ -1,7 +1,7 @@
-"""The cache: a service's replicated state as a read-only mapping, its writes and its events.
+"""The cache: a service's replicated state as a read-only mapping, and its events.
 
 Reads are local and show a prefix of each key's log; what they give is a snapshot that nobody
-changes. Writes go to the owner of their key, from any node. Events are Observables.
+changes. Events are Observables. The verbs that write are in :mod:`rxfero.writes`.
 """
 
 from __future__ import annotations
@@ -10,43 +10,31 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, overload
 from weakref import WeakSet
 
-from rxfero.core.call import READ, WRITES, level_of
-from rxfero.core.change import Change
+from rxfero.core.call import READ, level_of
 from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
 from rxfero.core.ring import Ring
-from rxfero.core.value import pack
-from rxfero.errors import ConfigurationError, KeyMissing, ValueRefused
+from rxfero.errors import KeyMissing, ValueRefused
 from rxfero.figures import figures
-from rxfero.guarantee import Guarantee, Joint, Level
+from rxfero.guarantee import Guarantee
 from rxfero.operators.to_async_iter import Pull, to_async_iter
 from rxfero.part import under_path
 from rxfero.partitions import Partitions
-from rxfero.peers import Peers, check_size
+from rxfero.peers import Peers
 from rxfero.reader import Reader
 from rxfero.since import changes_since
+from rxfero.writes import NIL, UNSET, Key, Writes
 
 if TYPE_CHECKING:
     from reactivex import Observable
     from reactivex.abc import DisposableBase
 
+    from rxfero.core.change import Change
     from rxfero.events import Hub
     from rxfero.node import Node
 
-Key = str | int | tuple[str | int, ...] | Path
-NIL = b"\xc0"
 
-
-class _Unset:
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Any = _Unset()
-"""No condition: the default of `expect`."""
-
-
-class Cache(Mapping[str | int, Any]):
+class Cache(Writes, Mapping[str | int, Any]):
     """One service on this node. Made by :func:`rxfero.fero`.
 
     ``cache[key]`` is the value of a top-level key, ``cache.at("a.b")`` reads deeper. All writes
@@ -74,6 +62,17 @@ class Cache(Mapping[str | int, Any]):
         return self._node.replica.identity.name
 
     @property
+    def group(self) -> str | None:
+        """The client's group: ``client="emails"``."""
+        return self._node.options.group
+
+    @property
+    def follow(self) -> list[str | int] | None:
+        """The keys that a client follows; None: all."""
+        follow = self._node.options.follow
+        return None if follow is None else sorted(set(follow), key=str)
+
+    @property
     def ring(self) -> Ring:
         """The hashring: which server owns which key."""
         return self._node.replica.cluster.ring
@@ -91,8 +90,7 @@ class Cache(Mapping[str | int, Any]):
             key = key[0]
         if type(key) is not str and type(key) is not int:
             raise KeyError(key)
-        cluster = self._node.replica.cluster
-        return cluster.shards[cluster.find(key)].view.get(key)
+        return self._node.replica.cluster.held(key).view.get(key)
 
     def __iter__(self) -> Iterator[str | int]:
         for shard in self._node.replica.cluster.shards:
@@ -114,10 +112,10 @@ class Cache(Mapping[str | int, Any]):
 
         Raises:
             ValueRefused: not a path.
+            NotFollowed: a client's that follows other keys (`follow=`).
         """
         steps = Path.parse(path)
-        cluster = self._node.replica.cluster
-        return cluster.shards[cluster.find(steps[0])].view.at(steps, default)
+        return self._node.replica.cluster.held(steps[0]).view.at(steps, default)
 
     async def read(
         self, path: Key, default: Any = UNSET, *, timeout: float | None = None
@@ -144,103 +142,6 @@ class Cache(Mapping[str | int, Any]):
             if default is UNSET:
                 raise
             return default
-
-    # --- writing
-
-    def update(
-        self, key: Key, value: Any, *, expect: Any = UNSET, ttl: float | None = None,
-        ack: Level | None = None,
-    ) -> Guarantee:
-        """Set the value at a path.
-
-        Args:
-            key: Where, as deep as wanted; missing levels are made.
-            value: What.
-            expect: Only if this is there now: a value, the Offset of the key's last change, or
-                None for nothing.
-            ttl: Seconds after which the key is removed again.
-            ack: What awaiting waits for, if other than the cache's default.
-
-        Raises:
-            ValueRefused: the key or value cannot be stored.
-            Overloaded, Closed.
-        """
-        return self._write("update", Path.parse(key), pack(value), expect, ttl, ack)
-
-    def add(self, *args: Any, ttl: float | None = None, ack: Level | None = None) -> Guarantee:
-        """Add a value: ``add(key, value)`` at a path, ``add(value)`` under the next free integer.
-
-        The id is the guarantee's reply: ``await cache.add(value).on("reply")``. Ids are consecutive
-        integers, never given twice.
-        """
-        if len(args) == 2:
-            return self._write("add", Path.parse(args[0]), pack(args[1]), UNSET, ttl, ack)
-        if len(args) != 1:
-            raise TypeError(f"add() takes (value) or (key, value), not {len(args)} arguments")
-        return self._write("add", None, pack(args[0]), UNSET, ttl, ack)
-
-    def remove(self, key: Key, *, expect: Any = UNSET, ack: Level | None = None) -> Guarantee:
-        """Remove what is at a path. Awaiting raises KeyMissing when there is nothing."""
-        return self._write("remove", Path.parse(key), NIL, expect, None, ack)
-
-    def push(self, *args: Any, ack: Level | None = None) -> Guarantee:
-        """Append to a list: ``push(key, value)``; ``push(value)`` is ``add(value)``.
-
-        The owner resolves the index, so pushes of several writers keep all values.
-        """
-        if len(args) == 1:
-            return self.add(args[0], ack=ack)
-        if len(args) != 2:
-            raise TypeError(f"push() takes (value) or (key, value), not {len(args)} arguments")
-        return self._write("push", Path.parse(args[0]), pack(args[1]), UNSET, None, ack)
-
-    def patch(self, *args: Any, ack: Level | None = None) -> Guarantee | Joint:
-        """Set several values at once: ``patch(key, values)`` is one atomic record.
-
-        Args:
-            values: A dict of paths below the key and their values. Without a key, of top-level
-                keys: those may have several owners, so each is a record of its own, and the result
-                is a guarantee of all.
-        """
-        if len(args) == 2:
-            values = args[1]
-            self._check_patch(values)
-            return self._write("patch", Path.parse(args[0]), pack(values), UNSET, None, ack)
-        if len(args) != 1:
-            raise TypeError(f"patch() takes (values) or (key, values), not {len(args)} arguments")
-        self._check_patch(args[0])
-        packed = [(Path.parse(key), pack(value)) for key, value in args[0].items()]
-        return Joint([self._write("update", k, v, UNSET, None, ack) for k, v in packed])
-
-    def set(self, change: Change, *, ack: Level | None = None) -> Guarantee:
-        """Apply a change record: its type as the verb, its key and value."""
-        if not isinstance(change, Change):
-            raise ValueRefused("change", f"must be a Change, not {type(change).__name__}")
-        if change.type not in WRITES:
-            raise ValueRefused("change.type", f"{change.type!r} is none of {sorted(WRITES)}")
-        return self._write(change.type, change.key, change.packed, UNSET, None, ack)
-
-    def _check_patch(self, values: Any) -> None:
-        if not isinstance(values, Mapping) or not values:
-            raise ValueRefused("values", "a patch takes a dict of paths and values, not empty")
-
-    def _write(
-        self, verb: str, path: Path | None, packed: bytes, expect: Any, ttl: float | None,
-        ack: Level | None,
-    ) -> Guarantee:
-        node = self._node
-        if len(packed) > 4096:
-            check_size(node, packed)
-        level = self._ack if ack is None else level_of(ack)
-        condition = None if expect is UNSET else _condition(expect)
-        ttl_ms = 0
-        if ttl is not None:
-            if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < 1e9:
-                raise ConfigurationError("ttl", ttl, "must be seconds > 0")
-            ttl_ms = max(1, int(ttl * 1000))
-        guarantee = Guarantee(node, verb, path, packed, level, condition, ttl_ms)
-        node.submit(guarantee)
-        return guarantee
 
     # --- events
 
@@ -270,12 +171,13 @@ class Cache(Mapping[str | int, Any]):
         Raises:
             UnknownEvent: no such event.
             ConfigurationError: `since` is none of those, or `under` no path, or the event has none.
+            NotFollowed: of a client that follows other keys (`follow=`).
         """
         if under is None and isinstance(since, str) and since == "now":
             return self._hub.on(event, callback)
         source = changes_since(self._node.replica, self._hub, event, since)
         if under is not None:
-            source = under_path(source, under, event)
+            source = under_path(source, under, event, self._node.replica.cluster.held)
         return source if callback is None else source.subscribe(callback)
 
     def history(self, since: Position | None = None, until: Position | None = None) -> list[Change]:
@@ -352,9 +254,9 @@ class Cache(Mapping[str | int, Any]):
         """
         if not isinstance(offset, Offset):
             raise ValueRefused("offset", f"must be an Offset, not {type(offset).__name__}")
-        shards = self._node.replica.cluster.shards
-        if not 0 <= offset.shard < len(shards):
-            raise ValueRefused("offset", f"there is no shard {offset.shard}")
+        shards, follows = self._node.replica.cluster.shards, self._node.replica.cluster.follows
+        if not 0 <= offset.shard < len(shards) or offset.shard not in (follows or range(1 << 16)):
+            raise ValueRefused("offset", f"there is no shard {offset.shard}, or it is not followed")
         shard = shards[offset.shard]
         await self._node.until(
             lambda: shard.seen >= offset.number and shard.log.last_term >= offset.term,
@@ -399,11 +301,3 @@ class Cache(Mapping[str | int, Any]):
         role = self._node.replica.identity.role
         state = " destroyed" if self._node.closed else ""
         return f"<Cache {self.name} {role} keys={len(self)} peers={len(self.peers)}{state}>"
-
-
-def _condition(expect: Any) -> list[Any]:
-    if expect is None:
-        return ["absent"]
-    if isinstance(expect, Offset):
-        return ["number", expect.number]
-    return ["value", pack(expect)]

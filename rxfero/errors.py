@@ -20,6 +20,7 @@
     │   └── NoQuorum                         the voters that answer are no majority
     ├── Overloaded                           too much is waiting to be sent
     ├── NotConnected(ConnectionError)        no server is connected
+    ├── NotFollowed(LookupError)             this client does not follow that key
     ├── Closed                               the cache was destroyed
     ├── AddressInUse(OSError)                no free port
     ├── StorageDamaged                       a disk lost what had been safe on it
@@ -280,6 +281,20 @@ class NotConnected(RxferoError, ConnectionError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class NotFollowed(RxferoError, LookupError):
+    """This client holds only some keys, and not that one. Attributes: key."""
+
+    def __init__(self, key: object) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return (
+            f"this client does not follow {_brief(self.key)}: name it in follow=, "
+            "or ask its owner: await cache.read(key)"
+        )
 
 
 class Closed(RxferoError):

@@ -123,7 +123,7 @@ class Node:
         )
         settings = Settings(
             name, boot, bool(options.client), constants, self.rng, options.hash,
-            options.partition, self._handled, quorum,
+            options.partition, self._handled, quorum, options.follow,
         )
         self.replica = Replica(
             settings, identity, self.now, wall, secret=options.secret,

@@ -27,6 +27,8 @@ class Options:
 
     Attributes:
         client: False for a server; True, or a group's name, for a client.
+        follow: Of a client: the top-level keys that it holds; None: all. It is sent, and shows, the
+            shards they lie in, and what else lies there; of other keys it can write, and `read`.
         hosts: Where to look for servers: names, addresses, or "host:port". A server listens on the
             first host that is a bare one.
         ports: (first, last), a port, or None for any free port. Servers listen on the first free
@@ -56,6 +58,7 @@ class Options:
     """
 
     client: bool | str = False
+    follow: tuple[str | int, ...] | None = None
     hosts: tuple[Any, ...] = ("127.0.0.1",)
     ports: Ports = None
     multicast: bool = False
@@ -97,6 +100,7 @@ def read_options(given: Mapping[str, Any]) -> Options:
     made: dict[str, Any] = dict(given)
     made["constants"] = Constants.load(given.get("constants"), env=os.environ)
     _client(made)
+    _follow(made)
     made["ports"] = _ports(made.get("ports"))
     hosts = made.get("hosts", ("127.0.0.1",))
     if not _is(hosts, Iterable) or _is(hosts, str):
@@ -126,6 +130,21 @@ def _client(made: dict[str, Any]) -> None:
     client = made.get("client", False)
     if type(client) is not bool and not (type(client) is str and 0 < len(client) <= 64):
         raise ConfigurationError("client", client, "must be False, True or the name of a group")
+
+
+def _follow(made: dict[str, Any]) -> None:
+    follow = made.get("follow")
+    if follow is None:
+        return
+    if made.get("client", False) is False:
+        raise ConfigurationError("follow", follow, "is for clients: a server holds everything")
+    if made.get("partition") is not None:
+        raise ConfigurationError("follow", follow, "cannot be told from keys with partition=")
+    if not _is(follow, (tuple, list, set, frozenset)) or not follow:
+        raise ConfigurationError("follow", follow, "must be a list of top-level keys, not empty")
+    if not all(type(key) is int or (type(key) is str and key) for key in follow):
+        raise ConfigurationError("follow", follow, "must be top-level keys: texts and integers")
+    made["follow"] = tuple(follow)
 
 
 def _ports(ports: Any) -> Ports:

@@ -19,14 +19,18 @@ from rxfero.core.tree import ABSENT, find, put
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, RxferoError, ValueRefused
 
+Held = Callable[[str | int], object]  # raises when what is under a key is not held here
 
-def under_path(changes: Observable[Change], path: Any, event: str) -> Observable[Change]:
+
+def under_path(
+    changes: Observable[Change], path: Any, event: str, held: Held | None = None
+) -> Observable[Change]:
     """Give the changes that concern a path, each as what it does there.
 
     Raises:
         ConfigurationError: as of :func:`part_of`.
     """
-    part: Observable[Any] = changes.pipe(ops.map(part_of(path, event)))
+    part: Observable[Any] = changes.pipe(ops.map(part_of(path, event, held)))
     return part.pipe(ops.filter(_concerns))
 
 
@@ -34,11 +38,14 @@ def _concerns(change: Change | None) -> bool:
     return change is not None
 
 
-def part_of(path: Any, event: str = "change") -> Callable[[Change], Change | None]:
+def part_of(
+    path: Any, event: str = "change", held: Held | None = None
+) -> Callable[[Change], Change | None]:
     """Give what tells of a change what it means for a path; None when that is nothing.
 
     Raises:
         ConfigurationError: it is no path, or the event's payloads have none.
+        NotFollowed: it is not held here.
     """
     if event not in ("change", "commit"):
         raise ConfigurationError("under", path, f"{event!r} is of no path")
@@ -46,6 +53,8 @@ def part_of(path: Any, event: str = "change") -> Callable[[Change], Change | Non
         wanted = tuple(Path.parse(path))
     except ValueRefused as error:
         raise ConfigurationError("under", path, str(error)) from error
+    if held is not None:
+        held(wanted[0])
 
     def narrowed(change: Change) -> Change | None:
         key = tuple(change.record.path)

@@ -65,9 +65,12 @@ class Partitions(Mapping[str | int, Partition]):
         self.peers = peers
 
     def shard(self, key: str | int) -> Shard:
-        """Give the shard of a key."""
-        cluster = self._node.replica.cluster
-        return cluster.shards[cluster.find(key)]
+        """Give the shard of a key.
+
+        Raises:
+            NotFollowed: of a client that follows other keys.
+        """
+        return self._node.replica.cluster.held(key)
 
     def __getitem__(self, key: str | int | tuple[str | int, ...]) -> Partition:
         """Give the partition of a key, whether it has changes or not (then it is empty)."""

@@ -45,7 +45,7 @@ class Reader(Pull[Change]):
     ) -> None:  # fmt: skip
         whole("stream.maxsize", maxsize, 1)
         self._replica, self._hub, self._event = replica, hub, event
-        self._part = None if under is None else part_of(under, event)
+        self._part = None if under is None else part_of(under, event, replica.cluster.held)
         self._ends = heads(replica)
         self._begins, self._behind, self._lags = True, False, 0
         begin = self._position() if isinstance(since, str) and since == "now" else since

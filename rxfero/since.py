@@ -40,13 +40,7 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
     if event not in ("change", "commit"):
         hint = "only change and commit have a past" if event in EVENTS else "no such event"
         raise ConfigurationError("since", since, hint)
-    if since != "state" and not isinstance(since, Offset | Position):
-        hint = "must be 'now', 'state', an Offset or a Position"
-        raise ConfigurationError("since", since, hint)
-    offsets = since.offsets if isinstance(since, Position) else (since,)
-    for offset in offsets:
-        if offset != "state" and not 0 <= offset.shard < replica.cluster.count:
-            raise ConfigurationError("since", str(offset), "is an offset of another service")
+    _check(replica, since)
 
     def subscribe(
         observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
@@ -65,11 +59,12 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
             del told[offset.shard]
             return True
 
+        begin: Any = since
         live: Any = hub.on(event).pipe(operators.filter(ahead))
         if since == "state":
             past = state(replica)
         else:
-            found = beyond(replica, since) if isinstance(since, Position) else after(replica, since)
+            found = beyond(replica, begin) if isinstance(begin, Position) else after(replica, begin)
             if isinstance(found, int):
                 hub.emit("reset", found)
                 past = state(replica)
@@ -83,6 +78,20 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observa
         return subscription
 
     return hub.stream(subscribe)
+
+
+def _check(replica: Replica, since: Any) -> None:
+    if isinstance(since, str) and since == "state":
+        return
+    if not isinstance(since, Offset | Position):
+        hint = "must be 'now', 'state', an Offset or a Position"
+        raise ConfigurationError("since", since, hint)
+    for offset in (since,) if isinstance(since, Offset) else since.offsets:
+        if not 0 <= offset.shard < replica.cluster.count:
+            raise ConfigurationError("since", str(offset), "is an offset of another service")
+    follows = replica.cluster.follows
+    if isinstance(since, Offset) and follows is not None and since.shard not in follows:
+        raise ConfigurationError("since", str(since), "is of a key that is not followed")
 
 
 def heads(replica: Replica) -> dict[int, Offset]:

@@ -38,6 +38,7 @@ SAMPLES: dict[type[RxferoError], tuple[tuple[Any, ...], list[str]]] = {
     errors.NoQuorum: (("1 of 3 voters",), ["1 of 3"]),
     errors.Overloaded: ((300, 256), ["300 bytes", "256", "constants.requests.pending"]),
     errors.NotConnected: (("b is connecting",), ["b is connecting"]),
+    errors.NotFollowed: (("bob",), ["does not follow 'bob'", "follow=", "cache.read(key)"]),
     errors.Closed: (("users",), ["'users'", "destroyed", "fero('users')"]),
     errors.AddressInUse: (("::1", (7000, 7009)), ["::1", "(7000, 7009)", "wider"]),
     errors.ProtocolError: (("a frame of 0 bytes",), ["a frame of 0 bytes"]),
@@ -59,6 +60,7 @@ BUILTINS = {
     errors.WrongType: TypeError,
     errors.RequestTimeout: TimeoutError,
     errors.NotConnected: ConnectionError,
+    errors.NotFollowed: LookupError,
     errors.AddressInUse: OSError,
     errors.HandshakeRefused: ConnectionError,
 }

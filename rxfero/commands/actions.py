@@ -12,13 +12,14 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, TextIO, TypeAlias, cast
 
-from rxfero.cache import UNSET, Cache
+from rxfero.cache import Cache
 from rxfero.commands.output import Output, Row, dumps, note, parse, say
 from rxfero.core.change import Change
 from rxfero.core.path import Path, under
 from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError, ValueRefused
 from rxfero.operators.to_async_iter import to_async_iter
+from rxfero.writes import UNSET
 
 OK: Final = 0
 FAILED: Final = 1

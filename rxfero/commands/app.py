@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from rxfero.cache import UNSET, Cache
+from rxfero.cache import Cache
 from rxfero.commands import actions, listing, serving
 from rxfero.commands.output import Output, note, parse
 from rxfero.commands.whereabouts import NoCluster, Whereabouts
@@ -24,6 +24,7 @@ from rxfero.errors import (
     ValueRefused,
 )
 from rxfero.service import run
+from rxfero.writes import UNSET
 
 FAILED: Final = 1
 USAGE: Final = 2

@@ -42,7 +42,7 @@ class Cursor:
     """
 
     __slots__ = (
-        "asked", "behind", "durable", "link", "match", "name", "paused", "snaps", "synced",
+        "asked", "behind", "durable", "link", "match", "name", "only", "paused", "snaps", "synced",
         "untold",
     )  # fmt: skip
 
@@ -56,6 +56,7 @@ class Cursor:
         self.synced = True  # it has the word that all it asked for was sent
         self.untold: set[int] = set()  # shards whose histories have been asked for
         self.asked = 0.0
+        self.only: frozenset[int] | None = None  # the shards that a client follows; None: all
 
     @property
     def live(self) -> bool:
@@ -66,6 +67,12 @@ class Cursor:
         """Remember the first record of a shard that was not sent."""
         if shard not in self.snaps and number < self.behind.get(shard, number + 1):
             self.behind[shard] = number
+
+    def renew(self, shard: int, point: int) -> None:
+        """Remember that a shard's state is to be sent anew, if it is followed."""
+        if self.only is None or shard in self.only:
+            self.behind.pop(shard, None)
+            self.snaps[shard] = point
 
     def lag(self, shards: list[Shard]) -> int:
         """Records that the follower still has to get."""

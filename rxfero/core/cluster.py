@@ -23,6 +23,7 @@ from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, pack_body
+from rxfero.errors import NotFollowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class Settings(NamedTuple):
     partition: Callable[[Any], Any] | None
     handled: bool
     quorum: Quorum | None = None  # of a server in quorum mode
+    follow: tuple[str | int, ...] | None = None  # keys that a client holds; None: all
 
 
 class Cluster:
@@ -67,6 +69,8 @@ class Cluster:
         self.quorum = settings.quorum
         quorum = settings.quorum is not None
         self.shards = [Shard(i, quorum=quorum) for i in range(self.count)]
+        follow = settings.follow  # the shards that a client is fed; None: all
+        self.follows = None if follow is None else frozenset(map(self.shard_of, follow))
         self.clock = Clock(max_clock_skew_ms=int(constants.clock.skew))
         self.now = 0.0
         self.wall_offset = 0.0
@@ -110,6 +114,17 @@ class Cluster:
             if known is not None:
                 return known
         return shard_of(key, self.count, self.settings.hash)
+
+    def held(self, key: str | int) -> Shard:
+        """Give the shard that a key is read from.
+
+        Raises:
+            NotFollowed: this client is not fed it.
+        """
+        number = self.find(key)
+        if self.follows is not None and number not in self.follows:
+            raise NotFollowed(key)
+        return self.shards[number]
 
     def owner_of(self, number: int) -> str | None:
         """Give who should own a shard: the one believed to serve it, else the ring's choice."""
@@ -219,10 +234,17 @@ class Cluster:
         self.changes.append((where, fresh))
         if self.settings.partition is not None:
             self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
-        if self.feeds:
-            packed = packed or pack_body(columns.write(ZERO_TERM, where, fresh))
-            for cursor in self.feeds.values():
-                self._hand(cursor, frame.FEED, packed, where, fresh)
+        parts: dict[Any, tuple[bytes, list[int], list[Record]]] = {}
+        if packed is not None:
+            parts[None] = packed, where, fresh
+        for cursor in self.feeds.values():
+            part = parts.get(cursor.only)
+            if part is None:  # packed once for all that follow the same
+                numbers, records = columns.of_shards(cursor.only, where, fresh)
+                body = pack_body(columns.write(ZERO_TERM, numbers, records)) if numbers else b""
+                part = parts[cursor.only] = body, numbers, records
+            if part[0]:
+                self._hand(cursor, frame.FEED, *part)
 
     def _hand(
         self, cursor: Cursor, kind: int, packed: bytes, where: list[int], fresh: list[Record]
@@ -300,8 +322,7 @@ class Cluster:
         if jumped:
             self.note("reset", shard.id)
             for feed in self.feeds.values():
-                feed.behind.pop(shard.id, None)
-                feed.snaps[shard.id] = 0
+                feed.renew(shard.id, 0)
         self._seen_where += [shard.id] * len(records)
         self._seen += records
 
@@ -318,18 +339,16 @@ class Cluster:
 
     def short_of_voters(self) -> bool:
         """Whether less than a majority of the voters can be reached, this node included."""
-        quorum = self.quorum
-        if quorum is None:
-            return False
-        names = [v for v in quorum.voters if v == self.name or self.reaches(v)]
-        return len(names) < quorum.need
+        return self.quorum is not None and self._voters(self.quorum) < self.quorum.need
 
     def no_quorum(self) -> bytes:
         """Give what a NO_QUORUM answer tells: voters that can be reached, voters needed."""
         quorum = self.quorum
         assert quorum is not None, "voters that do not answer, without voters"
-        names = [v for v in quorum.voters if v == self.name or self.reaches(v)]
-        return pack([len(names), quorum.need])
+        return pack([self._voters(quorum), quorum.need])
+
+    def _voters(self, quorum: Quorum) -> int:
+        return sum(v == self.name or self.reaches(v) for v in quorum.voters)
 
     # --- the disk
 

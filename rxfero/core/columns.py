@@ -225,3 +225,13 @@ def read_numbers(spec: Any, limit: int) -> Sequence[int]:
         if {type(n) for n in numbers} == {int} and min(numbers) > 0 and max(numbers) < HIGHEST:
             return numbers
     raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
+
+
+def of_shards(
+    only: frozenset[int] | None, where: list[int], records: list[Record]
+) -> tuple[list[int], list[Record]]:
+    """Give of records, and the shards they lie in, those of some shards; None: all."""
+    if only is None:
+        return where, records
+    pairs = [pair for pair in zip(where, records, strict=True) if pair[0] in only]
+    return [n for n, _ in pairs], [r for _, r in pairs]

@@ -131,7 +131,7 @@ class Follower:
         if not cluster.client:
             cluster.acknowledge(source, fence, {number: shard.log.end})
 
-    def on_safe(self, source: str, body: list[Any]) -> list[tuple[int, int]]:
+    def on_safe(self, source: str, body: list[Any]) -> tuple[Term, list[tuple[int, int]]]:
         """Learn which records every live server holds: history may be compacted to there (R13)."""
         del source
         cluster = self._cluster
@@ -145,15 +145,18 @@ class Follower:
             raise ProtocolError(f"a SAFE that cannot be read: {error}") from error
         self._check([number for number, _ in pairs])
         safe: list[tuple[int, int]] = []
+        follows = cluster.follows
         for number, point in pairs:
             shard = cluster.shards[number]
             if not cluster.client and shard.promised != term:
                 continue
-            if point <= shard.log.end:
+            if follows is not None and number not in follows:
+                safe.append((number, point))
+            elif point <= shard.log.end:
                 if not cluster.members.dead:
                     shard.stable = max(shard.stable, point)
                 safe.append((number, point))
-        return safe
+        return term, safe
 
     # --- quorum mode
 
@@ -204,7 +207,9 @@ class Follower:
             if s.log.end and (s.role != OWNER or due != cluster.name)
         ]
         self.asked.add(source)
-        cluster.say(source, frame.HEADS, [ASK, catchup.heads(mine)])
+        follows = cluster.follows
+        only = [] if follows is None else [sorted(follows)]
+        cluster.say(source, frame.HEADS, [ASK, catchup.heads(mine), *only])
         self._follow_on(source, mine)
 
     def _follow_on(self, source: str, mine: list[Shard]) -> None:
@@ -247,16 +252,18 @@ class Follower:
     def on_heads(self, source: str, body: list[Any]) -> None:
         """Hear what a follower has, or that a server has sent all it owed (DONE).
 
-        The heads of its logs say it (ASK); of those that end in a term unknown here it is asked
+        The heads of its logs say it (ASK), and of a client, which shards it follows if not all; of
+        those that end in a term unknown here it is asked
         for the histories (TELL), which it gives (TOLD).
         """
         cluster = self._cluster
-        if len(body) != 2 or body[0] not in (ASK, DONE, TELL, TOLD):
+        form, said, *only = body
+        if form not in (ASK, DONE, TELL, TOLD) or len(only) > (form == ASK):
             raise ProtocolError("a HEADS that cannot be read")
-        form, said = body
         if form == DONE:
             self.synced.add(source)
         elif form == ASK:
+            self._follows(source, *only)
             self._locate_heads(source, catchup.read_heads(said, cluster.count))
         elif form == TELL:
             self._check(said)
@@ -265,6 +272,16 @@ class Follower:
             cluster.say(source, frame.HEADS, [TOLD, rows])
         else:
             self._locate(source, [catchup.read_history(row, cluster.count) for row in said])
+
+    def _follows(self, source: str, only: Any = None) -> None:
+        """Learn which shards a client follows."""
+        if source not in self._cluster.clients:
+            if only is not None:
+                raise ProtocolError("a server that follows only some shards")
+            return
+        if only is not None:
+            self._check(only)
+        self.cursor(source, True).only = None if only is None else frozenset(only)
 
     def _locate_heads(self, source: str, heads: list[tuple[int, catchup.Head]]) -> None:
         cluster = self._cluster
@@ -275,6 +292,8 @@ class Follower:
         cursor.untold.clear()
         for shard in cluster.shards:
             if not (client or shard.role == OWNER):
+                continue
+            if cursor.only is not None and shard.id not in cursor.only:
                 continue
             head = told.get(shard.id, nothing)  # of what it does not name it has nothing
             if not catchup.locate_head(cursor, shard, head, client=client):

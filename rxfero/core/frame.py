@@ -125,7 +125,10 @@ _ROWS: Final = (
     Kind(APPENDED, "APPENDED", (_SS,), _OPEN, "term, shards, numbers reached, numbers on disk"),
     Kind(NACK, "NACK", (_SS, _CS), _OPEN, "fencing term, histories of shards with a gap"),
     Kind(SNAP, "SNAP", (_SS, _SC), _OPEN, "term, shard, part of its snapshot"),
-    Kind(HEADS, "HEADS", _DATA, _OPEN, "ask, done, tell, told: heads, nil, shards, histories"),
+    Kind(
+        HEADS, "HEADS", _DATA, _OPEN,
+        "ask, done, tell, told: heads (and what is followed), nil, shards, histories",
+    ),
     Kind(FEED, "FEED", (_SC,), _OPEN, "columns of records for a client"),
     Kind(COMMITTED, "COMMITTED", (_SS,), _OPEN, "term, shards, numbers a majority has on disk"),
     Kind(ROUND, "ROUND", (_SS,), _OPEN, "number of the round, shards, terms"),

@@ -100,7 +100,7 @@ class Replica:
         self.cluster.now, self.cluster.wall_offset = now, wall_s - now
         self.requests = Requests(
             settings.name, settings.rng, constants.requests.timeout / 1000,
-            (int(constants.retain.records), int(constants.retain.bytes)),
+            (int(constants.retain.records), int(constants.retain.bytes)), self.cluster.follows,
         )
         self.owner = Owner(self.cluster)
         self.succession = Succession(self.cluster)
@@ -745,22 +745,22 @@ class Replica:
                 group[1].append(point)
         for fence, (numbers, points) in by_fence.items():
             cluster.tell_all(frame.SAFE, [fence, numbers, points], clients=True)
-            self._safe(list(zip(numbers, points, strict=True)))
+            self._safe(fence, list(zip(numbers, points, strict=True)))
 
     def _on_appended(self, source: str, body: Any) -> None:
         self.owner.acknowledged(source, *self.follower.on_appended(body))
 
     def _on_safe(self, source: str, body: Any) -> None:
-        pairs = self.follower.on_safe(source, body)
+        term, pairs = self.follower.on_safe(source, body)
         for number, _ in pairs:
             self.cluster.touched.add(number)
-        self._safe(pairs)
+        self._safe(term, pairs)
         if self.cluster.clients:
             for name in self.cluster.clients:
                 self.cluster.say(name, frame.SAFE, body)
 
-    def _safe(self, pairs: list[tuple[int, int]]) -> None:
-        self.requests.safe(dict(pairs), self.cluster.shards)
+    def _safe(self, term: Term, pairs: list[tuple[int, int]]) -> None:
+        self.requests.safe(term, dict(pairs), self.cluster.shards)
         self.cluster.note("stable", pairs)
 
     def _search(self, now: float) -> None:

@@ -51,12 +51,15 @@ class Requests:
         rng: Source of the session id's random part and of jitter.
         timeout_s: Default seconds until a request ends in a timeout.
         retain: Acknowledged writes kept (records, bytes).
+        follows: The shards of which this process has the log; None: of all.
     """
 
     def __init__(
-        self, name: str, rng: Random, timeout_s: float, retain: tuple[int, int]
+        self, name: str, rng: Random, timeout_s: float, retain: tuple[int, int],
+        follows: frozenset[int] | None = None,
     ) -> None:
         self._name, self._rng = name, rng
+        self._follows = follows
         self.timeout_s = timeout_s
         self._retain = retain
         self.number = 0
@@ -218,7 +221,9 @@ class Requests:
             freed += len(call.value) + 64
             if offsets is not None and offsets[i]:
                 call.offset = _new(Offset, (call.shard, term, offsets[i]))
-                if call.seq:
+                if number in kept and self._unseen(call.shard):
+                    self._kept_bytes -= kept.pop(number).size  # the next owner has it too
+                elif call.seq:
                     if number not in kept:
                         self._kept_bytes += len(call.value) + 64
                     kept[number] = call
@@ -238,11 +243,12 @@ class Requests:
         while len(kept) > records or self._kept_bytes > size:
             self._kept_bytes -= kept.popitem(last=False)[1].size
 
-    def safe(self, points: dict[int, int], shards: list[Shard]) -> None:
+    def safe(self, term: Term, points: dict[int, int], shards: list[Shard]) -> None:
         """Forget the retained writes that every live server holds (R12).
 
         One that the local copy of the log does not hold, though its position has been passed,
-        was lost with its owner: it is sent again.
+        was lost with its owner: it is sent again. Where there is no local copy, one that was
+        written in an earlier `term` is: its owner's table tells whether it is there.
         """
         if not self._kept:
             return
@@ -251,12 +257,19 @@ class Requests:
             point = points.get(call.shard, 0)
             if call.offset is None or call.offset.number > point:
                 continue
-            if shards[call.shard].sessions.has(self.sid, call.seq):
+            if self._unseen(call.shard):
+                held = call.offset.term == term
+            else:
+                held = shards[call.shard].sessions.has(self.sid, call.seq)
+            if held:
                 del self._kept[number]
                 self._kept_bytes -= call.size
             elif number not in self.pending:
                 lost.append(call)
         self._enqueue(lost)
+
+    def _unseen(self, shard: int) -> bool:
+        return self._follows is not None and shard not in self._follows
 
     def _enqueue(self, calls: list[Call]) -> None:
         """Queue requests again, in order, those not queued already."""

@@ -293,8 +293,7 @@ class Succession:
         if shard.prefix is not None:
             return  # readers and clients see what is committed, and that has not changed
         for feed in cluster.feeds.values():
-            feed.behind.pop(shard.id, None)
-            feed.snaps[shard.id] = shard.log.base
+            feed.renew(shard.id, shard.log.base)
         if undone:
             cluster.note("rollback", (shard.id, undone))
         if before:

@@ -139,10 +139,10 @@ class FeroCluster(Waiting):
         self.servers.append(member)
         return member
 
-    async def add_client(self) -> RealMember:
-        """Start one more client, and wait until it is ready."""
+    async def add_client(self, **options: Any) -> RealMember:
+        """Start one more client, with options of its own, and wait until it is ready."""
         name = f"c{len(self.clients) + 1}"
-        member = RealMember(name, await self._start(name, [], client=True))
+        member = RealMember(name, await self._start(name, [], **{"client": True, **options}))
         self.clients.append(member)
         return member
 

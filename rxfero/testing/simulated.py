@@ -127,12 +127,12 @@ class SimulatedCluster(Faults, Waiting):
         self.servers.append(member)
         return member
 
-    def _client(self) -> Member:
-        member = self._member(f"c{len(self.clients) + 1}", client=True)
+    def _client(self, **more: Any) -> Member:
+        member = self._member(f"c{len(self.clients) + 1}", client=True, **more)
         self.clients.append(member)
         return member
 
-    def _member(self, name: str, *, client: bool) -> Member:
+    def _member(self, name: str, *, client: bool, **more: Any) -> Member:
         def options(member: Member) -> dict[str, Any]:
             own = [] if client else [member.host.address]
             hosts = dict.fromkeys([*own, *(s.host.address for s in self.servers)])
@@ -144,7 +144,7 @@ class SimulatedCluster(Faults, Waiting):
                 made["client"] = True
             elif self._folder is not None:
                 made["storage"] = self._place(member.name)
-            return made | self._options
+            return made | self._options | more
 
         host = self.network.host(name)
         host.skew_s = self._skew_s * host.rng.uniform(-1.0, 1.0)
@@ -163,9 +163,9 @@ class SimulatedCluster(Faults, Waiting):
         await member.start()
         return member
 
-    async def add_client(self) -> Member:
-        """Start one more client, and wait until it is ready."""
-        member = self._client()
+    async def add_client(self, **options: Any) -> Member:
+        """Start one more client, with options of its own, and wait until it is ready."""
+        member = self._client(**options)
         await member.start()
         return member
 

@@ -111,12 +111,15 @@ class Waiting:
             for shard in member.node.replica.cluster.shards:
                 if shard.branches or shard.dumps:
                     return f"{member.name} has something to merge in shard {shard.id}"
-        first = dict(members[0].cache)
-        for member in members[1:]:
-            other = dict(member.cache)
+        whole = [m for m in members if m.cache.follow is None] or members
+        first = dict(whole[0].cache)
+        for member in members:
+            other, cluster = dict(member.cache), member.node.replica.cluster
             for key in [*first, *other]:
+                if cluster.follows is not None and cluster.find(key) not in cluster.follows:
+                    continue
                 one, two = first.get(key, "nothing"), other.get(key, "nothing")
                 if not same(one, two):
-                    return f"{key!r} is {one!r} on {members[0].name}, {two!r} on {member.name}"
+                    return f"{key!r} is {one!r} on {whole[0].name}, {two!r} on {member.name}"
         return None
 

@@ -18,7 +18,18 @@ from rxfero.core.shard import FOLLOWER, OWNER, Shard
 from rxfero.core.succession import Succession
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
-from tests.core.parts import begin, bodies, cluster_of, data, fill, own, ring_of, said, shape
+from tests.core.parts import (
+    SHARDS,
+    begin,
+    bodies,
+    cluster_of,
+    data,
+    fill,
+    own,
+    ring_of,
+    said,
+    shape,
+)  # fmt: skip
 
 T, U = Term(3, 101), Term(5, 102)
 NOTHING: Any = [[], [], [], []]  # heads of no log
@@ -211,20 +222,67 @@ def test_a_snapshot_that_is_none_changes_nothing_of_the_log(body: Any) -> None:
 def test_a_safe_point_counts_in_the_promised_term_as_far_as_the_log_goes() -> None:
     follower, cluster = follower_of()
     shard = fill(cluster.shards[3], T, T, T)
-    assert follower.on_safe("a", [[*T], [3, 3, 4], [2, 9, 1]]) == [(3, 2)]
+    assert follower.on_safe("a", [[*T], [3, 3, 4], [2, 9, 1]]) == (T, [(3, 2)])
     assert shard.stable == 2
-    assert follower.on_safe("a", [[*U], [3], [3]]) == []
-    assert follower.on_safe("a", [[*T], [3], [1]]) == [(3, 1)]
+    assert follower.on_safe("a", [[*U], [3], [3]]) == (U, [])
+    assert follower.on_safe("a", [[*T], [3], [1]]) == (T, [(3, 1)])
     assert shard.stable == 2, "it never goes back"
     cluster.members.declare_dead("b", 100.0)
-    assert follower.on_safe("a", [[*T], [3], [3]]) == [(3, 3)]
+    assert follower.on_safe("a", [[*T], [3], [3]]) == (T, [(3, 3)])
     assert shard.stable == 2, "the dead may come back without it (R13)"
 
 
 def test_a_client_hears_what_is_safe_in_any_term() -> None:
     follower, cluster = follower_of(client=True)
     fill(cluster.shards[3], T, T)
-    assert follower.on_safe("a", [[*U], [3], [2]]) == [(3, 2)]
+    assert follower.on_safe("a", [[*U], [3], [2]]) == (U, [(3, 2)])
+
+
+def test_a_client_hears_what_is_safe_also_of_what_it_does_not_follow() -> None:
+    follower, cluster = follower_of(client=True)
+    cluster.follows = frozenset({4})
+    assert follower.on_safe("a", [[*U], [3, 4], [2, 1]]) == (U, [(3, 2)])
+
+
+def test_a_client_says_what_it_follows_and_is_fed_that_alone() -> None:
+    asking, client = follower_of(client=True)
+    client.follows = frozenset({5, 4})
+    asking.ask("a")
+    ((_, _, asked),) = said(client)
+    assert asked == [ASK, [[], [], [], []], [4, 5]]
+    follower, cluster, shard = owner_of()
+    fill(cluster.shards[5], T, T)
+    cluster.clients.update(c=9, d=10, e=11)
+    follower.on_heads("c", arrived(asked))
+    ((_, _, body),) = said(cluster)
+    assert columns.read(body, 99).shards == [5, 5]
+    follower.flush()
+    said(cluster)
+    follower.on_heads("d", arrived(asked))
+    follower.on_heads("e", arrived([ASK, NOTHING]))
+    follower.flush()
+    said(cluster)
+    for number in (3, 5):
+        of = cluster.shards[number]
+        record = data(of.log.last_term, of.log.end + 1)
+        of.append(record)
+        cluster.followed([number], [record])
+    cluster.flush_log()
+    fed = [(name, columns.read(body, 99).shards) for name, kind, body in said(cluster)
+           if kind == frame.FEED]
+    assert fed == [("c", [5]), ("d", [5]), ("e", [3, 5])]
+    for feed in cluster.feeds.values():
+        feed.renew(shard.id, 0)
+    assert [name for name, feed in cluster.feeds.items() if feed.snaps] == ["e"]
+
+
+def test_what_a_client_follows_are_shards_and_a_server_follows_all() -> None:
+    follower, cluster, _ = owner_of()
+    cluster.clients["c"] = 9
+    for only in ([SHARDS], [-1], ["x"], 7):
+        refused(follower.on_heads, "c", [ASK, NOTHING, only])
+    refused(follower.on_heads, "a", [ASK, NOTHING, [3]])
+    refused(follower.on_heads, "c", [DONE, None, [3]])
 
 
 def test_what_is_committed_counts_as_far_as_the_log_is_the_owners() -> None:

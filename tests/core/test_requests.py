@@ -358,15 +358,32 @@ def test_what_every_server_has_is_retained_no_longer_and_what_was_lost_is_sent_a
     shard.append(begin(TERM))
     for number, call in enumerate(calls[:2], 2):
         shard.append(data(TERM, number, sid=requests.sid, seq=call.seq))
-    requests.safe({1: 9}, [shard])
+    requests.safe(TERM, {1: 9}, [shard])
     assert len(requests._kept) == 4
-    requests.safe({0: 4}, [shard])
+    requests.safe(TERM, {0: 4}, [shard])
     assert list(requests._kept.values()) == calls[2:]
     assert requests.drain(0.0) == [calls[2]], "passed by, and not there"
-    requests.safe({0: 4}, [shard])
+    requests.safe(TERM, {0: 4}, [shard])
     assert requests.drain(0.0) == [], "it is on its way"
     assert answer(requests, calls[2], OK, 6) == []
     assert requests._kept_bytes == sum(c.size for c in requests._kept.values())
+
+
+def test_of_a_shard_that_is_not_followed_its_next_owner_is_asked_once() -> None:
+    requests = requests_of()
+    requests._follows = frozenset({7})
+    calls = acked(requests, 3)
+    requests.safe(TERM, {0: 2}, [Shard(0)])
+    assert list(requests._kept.values()) == calls[1:], "one term: every server has it"
+    later = Term(TERM.n + 1, TERM.boot)
+    requests.safe(later, {0: 9}, [Shard(0)])
+    assert requests.drain(0.0) == calls[1:], "whether they came through a takeover is not known"
+    for call in calls[1:]:
+        assert answer(requests, call, OK, call.offset.number if call.offset else 0) == []
+    assert not requests._kept
+    assert requests._kept_bytes == 0
+    requests.safe(later, {0: 9}, [Shard(0)])
+    assert requests.drain(0.0) == []
 
 
 # --- asking again, giving up

@@ -39,6 +39,8 @@ class Campaign:
         if faults is None:
             faults = [f for f in FAULTS if rng.random() < 0.5] or ["crash"]
         self.faults: list[str] = list(faults)
+        part = Random(seed * 104_729 + 3)  # not of `rng`: the other seeds stay what they were
+        self.follow = forced.get("follow", ("k0", "k1", "list0") if part.random() < 0.25 else None)
         self.disks = forced.get("disks", rng.choice((0, 0, 1, 9)))  # servers that have one
         self.quorum = forced.get("quorum", False)  # majority of three or five voters with disks
         voters = 0
@@ -68,6 +70,7 @@ class Campaign:
             host = world.host(f"n{i}" if not client else f"x{i}", client=client, start=False)
             host.disk = Disk() if i < min(self.disks, self.servers) else None
             host.skew = (rng.random() * 2 - 1) * self.skew
+            host.follow = self.follow if client else None
             world.after(rng.random() * 0.5, host.start)
             world.after(1.0 + rng.random(), self._step, host, 0)
             if self.quorum:
@@ -199,5 +202,5 @@ class Campaign:
             f"<Campaign seed={self.world.seed} servers={self.servers} clients={self.clients}"
             f" faults={self.faults} retain={self.retain} handled={self.handled}"
             f" history={self.history} skew={self.skew} shape={self.shape} disks={self.disks}"
-            f" quorum={self.quorum} hostile={self.world.hostile}>"
+            f" follow={self.follow} quorum={self.quorum} hostile={self.world.hostile}>"
         )

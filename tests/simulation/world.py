@@ -140,6 +140,7 @@ class Host:
         self.stopped = False
         self.skew = 0.0
         self.group: str | None = None
+        self.follow: tuple[str, ...] | None = None  # of a client: the keys that it holds
         self.replica: Replica
         self.wires: dict[int, tuple[Wire, int]] = {}
         self.backlog: list[Callable[[], None]] = []
@@ -171,7 +172,7 @@ class Host:
         seed = rng.getrandbits(64)
         settings = Settings(
             self.name, boot, self.client, world.constants, Random(seed), None, None, world.handled,
-            None if self.client else world.quorum,
+            None if self.client else world.quorum, self.follow,
         )
         self.replica = Replica(settings, identity, world.now, wall)
         self.kept = []
@@ -966,6 +967,10 @@ class World:
         first_host, first = views[0]
         for host in hosts:
             shard = host.replica.cluster.shards[number]
+            follows = host.replica.cluster.follows
+            if follows is not None and number not in follows:
+                assert not shard.log.end, f"{host.name} was sent {shard}"
+                continue
             where = f"shard {number}: {first_host.name} and {host.name}"
             assert shard.log.end == first.log.end, (
                 f"I6: ends of {where}: {first.log.end} {shard.log.end} {first} {shard}"

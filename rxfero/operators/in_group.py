@@ -16,12 +16,13 @@ from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxfero.core.change import Change
-from rxfero.core.position import Position
+from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError, RxferoError
 from rxfero.operators.checkpoint import checkpoint
 from rxfero.operators.checks import able, function, some_seconds, whole
 from rxfero.operators.map_async import map_async
 from rxfero.operators.reports import report
+from rxfero.operators.retry_send import DeadLetter
 from rxfero.operators.saved import place, position_of
 from rxfero.operators.supervise import supervise
 from rxfero.ports import CacheLike
@@ -30,17 +31,19 @@ from rxfero.ports import CacheLike
 def in_group(
     source: CacheLike,
     registry: CacheLike,
-    name: str,
     fn: Callable[[Change], Awaitable[Any]],
     *,
-    member: str,
+    name: str | None = None,
+    member: str | None = None,
     slots: int = 16,
     lease: float = 10.0,
+    attempts: int | None = None,
+    dead: ObserverBase[Any] | Callable[[DeadLetter], object] | None = None,
 ) -> Observable[Change]:
     """Give the changes that this member of a group has handled.
 
         1 ---- 2 ---- 3 ---- 4 ---->
-            in_group(users, jobs, "emails", mail, member=users.id)
+            in_group(users, jobs, mail)
         1 ----------- 3 ----------->     (2 and 4: by another member)
 
     The shards of `source` are dealt out in slots, each held by one member. A slot's changes are
@@ -48,7 +51,7 @@ def in_group(
     a member ends or comes, slots move; their new holder goes on after what was committed. So each
     change is handled at least once, and only once unless it was being handled, or not committed
     yet, when its slot moved. One whose `fn` fails is handled again after a while, and its slot
-    waits for it: what must not hold up the others is caught in `fn`.
+    waits for it; after so many `attempts` it is a dead letter, and the slot goes on.
 
     A new group begins with the history that `source` still has. Unsubscribing hands the slots over
     at once; a member that dies, or cannot reach `registry`, loses them after `lease`.
@@ -56,28 +59,37 @@ def in_group(
     Args:
         source: Whose changes are handled.
         registry: Another service, where the group keeps its members and its progress.
-        name: The group's name.
         fn: An async function of the change.
-        member: This member's name, unlike any other's: `source.id` will do.
+        name: The group's name. None: that of the client, ``fero("users", client="emails")``.
+        member: This member's name, unlike any other's. None: `source.id`.
         slots: How many are handled at a time in the whole group; the same for every member.
         lease: Seconds without a sign of life after which a member is dead.
+        attempts: How often this member tries a change. None: until it is handled.
+        dead: An observer (such as a Subject) or a function, given a :class:`DeadLetter` for each
+            change that is given up. None: they go to the cache's `error`.
 
     Raises:
-        ConfigurationError: an argument is of the wrong type. Down `on_error`: another member has
-            other slots.
+        ConfigurationError: an argument is of the wrong type, or there is no name. Down `on_error`:
+            another member has other slots, or follows other keys (`follow=`).
     """
     able("in_group.source", able("in_group.source", source, "on"), "get")
     able("in_group.source", getattr(source, "partitions", None), "position")
+    name = _text("name", getattr(source, "group", None) if name is None else name)
     place("in_group", registry, name)
     if source is registry:
         hint = "must be another service than source: progress would be handled as well"
         raise ConfigurationError("in_group.registry", registry, hint)
-    for option, text in (("name", name), ("member", member)):
-        if not isinstance(text, str) or not text:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"in_group.{option}", text, "must be a text, not empty")
+    member = _text("member", getattr(source, "id", None) if member is None else member)
     function("in_group.fn", fn)
     whole("in_group.slots", slots, 1)
     some_seconds("in_group.lease", lease)
+    if attempts is not None:
+        whole("in_group.attempts", attempts, 1)
+    if dead is not None and not callable(getattr(dead, "on_next", dead)):
+        raise ConfigurationError("in_group.dead", dead, "must be an observer or a function")
+    terms = {"slots": slots, "follow": getattr(source, "follow", None)}
+    bury = cast("Callable[[DeadLetter], object] | None", getattr(dead, "on_next", dead))
+    work = _Work(fn, attempts, bury)
 
     def grouped(live: Observable[Any]) -> Observable[Change]:
         del live
@@ -86,7 +98,7 @@ def in_group(
             observer: ObserverBase[Change], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             clock = scheduler or AsyncIOScheduler(asyncio.get_running_loop())
-            share = _Share(source, registry, name, fn, member, slots, lease, observer, clock)
+            share = _Share(source, registry, name, work, member, terms, lease, observer, clock)
             share.begin()
             return Disposable(share.end)
 
@@ -94,6 +106,13 @@ def in_group(
 
     # By way of `on`, so that time is that of the loop of `source`.
     return source.on("change").pipe(grouped)
+
+
+def _text(option: str, text: Any) -> str:
+    if not isinstance(text, str) or not text:
+        hint = "must be a text, not empty; a client of a group (client='emails') brings its own"
+        raise ConfigurationError(f"in_group.{option}", text, hint)
+    return text
 
 
 def holder(members: Iterable[str], slot: int) -> str | None:
@@ -105,6 +124,30 @@ def holder(members: Iterable[str], slot: int) -> str | None:
     return max(members, key=weight, default=None)
 
 
+class _Work:
+    """What is done with a change, and how often it is tried."""
+
+    def __init__(
+        self, fn: Callable[[Change], Awaitable[Any]], attempts: int | None,
+        bury: Callable[[DeadLetter], object] | None,
+    ) -> None:  # fmt: skip
+        self._fn, self._attempts, self._bury = fn, attempts, bury
+        self._failed: dict[Offset | None, int] = {}
+
+    async def handle(self, change: Change, tell: Callable[[Exception], object]) -> Change:
+        """Do it; raises what `fn` raises, but with the last attempt."""
+        try:
+            await self._fn(change)
+        except Exception as error:
+            tries = self._failed.get(change.offset, 0) + 1
+            if self._attempts is None or tries < self._attempts:
+                self._failed[change.offset] = tries
+                raise
+            tell(error) if self._bury is None else self._bury(DeadLetter(change, error, tries))
+        self._failed.pop(change.offset, None)
+        return change
+
+
 class _Share:
     """A member's slots: those it holds by the members that it knows of."""
 
@@ -113,15 +156,16 @@ class _Share:
         source: CacheLike,
         registry: CacheLike,
         name: str,
-        fn: Callable[[Change], Awaitable[Any]],
+        work: _Work,
         member: str,
-        slots: int,
+        terms: dict[str, Any],
         lease: float,
         observer: ObserverBase[Change],
         clock: SchedulerBase,
     ) -> None:
-        self._source, self._registry, self._name, self._fn = source, registry, name, fn
-        self._member, self._slots, self._lease = member, slots, lease
+        self._source, self._registry, self._name, self._work = source, registry, name, work
+        self._member, self._terms, self._lease = member, terms, lease
+        self._slots: int = terms["slots"]
         self._observer, self._clock = observer, clock
         self._prefix = f"{name}:member:"
         self._members: set[str] = set()
@@ -159,7 +203,7 @@ class _Share:
     def _renew(self, _: object = None, __: object = None) -> None:
         try:
             key = (self._prefix + self._member,)
-            self._sent(self._registry.update(key, self._slots, ttl=self._lease))
+            self._sent(self._registry.update(key, self._terms, ttl=self._lease))
         except RxferoError as error:
             self._failed(error)
         if not self._ended:
@@ -179,10 +223,10 @@ class _Share:
         who = key.removeprefix(self._prefix)
         if change.type == "remove":
             self._members.discard(who)
-        elif change.value != self._slots:
+        elif change.value != self._terms:
             self._stop()
             hint = f"{who} has {change.value!r}: must be the same for every member of {self._name}"
-            self._observer.on_error(ConfigurationError("in_group.slots", self._slots, hint))
+            self._observer.on_error(ConfigurationError("in_group", self._terms, hint))
             return
         else:
             self._members.add(who)
@@ -226,8 +270,7 @@ class _Share:
         )
 
     async def _handle(self, change: Change) -> Change:
-        await self._fn(change)
-        return change
+        return await self._work.handle(change, self._failed)
 
 
 def _count(handled: int, change: Change) -> int:

@@ -65,7 +65,7 @@ class Member:
             log.append((name if self.alive else "lost", change))
 
         source.on("reset", lambda shard: log.append(("reset", shard)))
-        group = fop.in_group(source, registry, "emails", handle, member=name, lease=3)
+        group = fop.in_group(source, registry, handle, name="emails", member=name, lease=3)
         self.subscription = group.subscribe(on_error=lambda error: log.append(("error", error)))
 
 
@@ -158,7 +158,8 @@ async def test_each_change_is_handled_over_real_sockets_too() -> None:
     ):
         groups = {
             name: fop.in_group(
-                users[name].cache, jobs[name].cache, "emails", handler(name), member=name, lease=1
+                users[name].cache, jobs[name].cache, handler(name), name="emails", member=name,
+                lease=1,
             ).subscribe()
             for name in alive
         }
@@ -204,7 +205,7 @@ def test_a_slot_goes_on_though_the_history_of_others_is_gone() -> None:
             users.advance(1)
 
     def begin(member: str) -> Seen:
-        seen = Seen(fop.in_group(users, jobs, "g", handle, member=member, slots=2))
+        seen = Seen(fop.in_group(users, jobs, handle, name="g", member=member, slots=2))
         settle()
         return seen
 
@@ -228,14 +229,73 @@ def test_a_slot_goes_on_though_the_history_of_others_is_gone() -> None:
     second.subscription.dispose()
 
 
+def test_what_fails_too_often_is_a_dead_letter_and_the_others_go_on() -> None:
+    users, jobs = FakeCache(constants={"shards": 1}), FakeCache()
+    handled: list[int] = []
+    letters: list[fop.DeadLetter] = []
+
+    async def handle(change: Change) -> None:
+        if change.value == 2:
+            raise ValueError("no such address")
+        handled.append(change.value)
+
+    options: dict[str, Any] = {"name": "g", "member": "m", "slots": 1}
+    group = fop.in_group(users, jobs, handle, **options, attempts=3, dead=letters.append)
+    failures: list[Any] = []
+    users.on("error", failures.append)
+    seen = Seen(group)
+    for number in (1, 2, 3):
+        users.update("k", number)
+    for _ in range(40):
+        jobs.advance(0.5)
+        users.advance(0.5)
+    assert handled == [1, 3]
+    assert [c.value for c in seen.values] == [1, 2, 3]
+    ((change, error, tries),) = letters
+    assert (change.value, str(error), tries) == (2, "no such address", 3)
+    assert len(failures) == 2, "the attempts before are told too"
+    assert jobs["g:0"]["value"] == 3, "it is not handled again by another"
+    seen.subscription.dispose()
+
+
+async def test_a_client_brings_its_group_and_a_member_that_follows_other_keys_is_told() -> None:
+    handled: list[Change] = []
+    done = asyncio.Event()
+
+    async def handle(change: Change) -> None:
+        handled.append(change)
+        done.set()
+
+    options: dict[str, Any] = {"constants": {"shards": 32}}
+    async with (
+        FeroCluster(servers=1, clients=0, **options) as users,
+        FeroCluster(servers=1, clients=1, service="jobs", **options) as jobs,
+    ):
+        one = await users.add_client(client="emails")
+        part = await users.add_client(client="emails", follow=["k"])
+        registry = jobs["c1"].cache
+        first = fop.in_group(one.cache, registry, handle).subscribe()
+        await users["s1"].cache.update("k", 1)
+        async with asyncio.timeout(20):
+            await done.wait()
+        failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        fop.in_group(part.cache, registry, handle).subscribe(on_error=failed.set_result)
+        async with asyncio.timeout(20):
+            error = await failed
+        assert isinstance(error, ConfigurationError)
+        assert "must be the same for every member of emails" in str(error)
+        assert [change.value for change in handled] == [1]
+        first.dispose()
+
+
 def test_members_with_other_slots_are_told() -> None:
     async def handle(change: Change) -> None:
         del change
 
     async def run() -> None:
         users, jobs = FakeCache(), FakeCache()
-        first = Seen(fop.in_group(users, jobs, "g", handle, member="a", slots=2))
-        second = Seen(fop.in_group(users, jobs, "g", handle, member="b", slots=3))
+        first = Seen(fop.in_group(users, jobs, handle, name="g", member="a", slots=2))
+        second = Seen(fop.in_group(users, jobs, handle, name="g", member="b", slots=3))
         assert isinstance(second.error, ConfigurationError)
         first.subscription.dispose()
 
@@ -257,6 +317,9 @@ async def nothing(change: Change) -> None:
         ("fn", {"fn": 5}),
         ("slots", {"slots": 0}),
         ("lease", {"lease": 0}),
+        ("attempts", {"attempts": 0}),
+        ("dead", {"dead": 5}),
+        ("name", {"name": None}),
     ],
 )
 def test_arguments_are_checked(option: str, given: dict[str, Any]) -> None:
@@ -268,4 +331,4 @@ def test_arguments_are_checked(option: str, given: dict[str, Any]) -> None:
 
 def test_progress_is_not_kept_in_the_source() -> None:
     cache = FakeCache()
-    refused("in_group.registry", lambda: fop.in_group(cache, cache, "g", nothing, member="m"))
+    refused("in_group.registry", lambda: fop.in_group(cache, cache, nothing, name="g", member="m"))

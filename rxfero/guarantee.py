@@ -17,31 +17,27 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 from rxfero.core import call as status
-from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WRITES, Call, level_of
+from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WINDOW, WRITES, Call, level_of
 from rxfero.core.value import unpack
 from rxfero.errors import (
     Closed,
-    CompareFailed,
     ConfigurationError,
-    KeyMissing,
-    MethodNotAllowed,
     NoQuorum,
-    NotDurable,
     NotReplicated,
     Refused,
-    RemoteError,
     RequestTimeout,
     RxferoError,
     Uncertain,
     UnknownEvent,
-    WrongType,
 )
+from rxfero.outcome import refused
 from rxfero.streams import Stream
 
 if TYPE_CHECKING:
     from rxfero.node import Node
 
 Level = int | str
+TAKES = ("reply", "")  # stages whose watchers take the answers of a stream
 STAGES = ("ack", "commit", "reply", "replicated", "durable")
 
 
@@ -68,7 +64,9 @@ class Guarantee(Call):
     public = True
     _asked = False
     _seconds = 0.0
-    _partials: list[Any] | None = None
+    _partials: list[Any] | None = None  # the last of several answers
+    _untaken: list[Any] | None = None  # those that came before anybody watched
+    _took_last = 0  # of which the handler does not know yet
 
     def __init__(
         self, node: Node, verb: str, path: Any, value: bytes, level: int = AUTO,
@@ -160,6 +158,7 @@ class Guarantee(Call):
             item: Called with each of several answers.
         """
         entry = _Watch(stage, done, failed, item)
+        self._catch_up(entry)
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
             return _nothing
@@ -187,6 +186,7 @@ class Guarantee(Call):
                 future.set_exception(error)
 
         entry = _Watch(stage, done, failed, None)
+        self._catch_up(entry)
         if self.done or (stage == "ack" and self.acked):
             self._tell(entry)
         else:
@@ -242,13 +242,36 @@ class Guarantee(Call):
             self._tell(entry)
 
     def partial(self, value: bytes) -> None:
-        self._partials = [unpack(value)]
+        item = unpack(value)
+        self._partials = [item]
+        if not any(entry.stage in TAKES for entry in self.watchers):
+            self._untaken = [*(self._untaken or ()), item]
+            return
         for entry in self.watchers:
-            if entry.item is not None and entry in self.watchers:
-                try:
-                    entry.item(self._partials[0])
-                except Exception as error:  # noqa: BLE001  (an observer's fault)
-                    self.node.fail(error, "reply", context=f"an observer of {self!r}")
+            if entry in self.watchers:
+                self._give(entry, item)
+        self._took(1)
+
+    def _give(self, entry: _Watch, item: Any) -> None:
+        if entry.item is not None:
+            try:
+                entry.item(item)
+            except Exception as error:  # noqa: BLE001  (an observer's fault)
+                self.node.fail(error, "reply", context=f"an observer of {self!r}")
+
+    def _catch_up(self, entry: _Watch) -> None:
+        """Give the answers that came before anybody watched."""
+        if self._untaken is not None and entry.stage in TAKES:
+            untaken, self._untaken = self._untaken, None
+            for item in untaken:
+                self._give(entry, item)
+            self._took(len(untaken))
+
+    def _took(self, count: int) -> None:
+        self._took_last += count
+        if self._took_last >= WINDOW // 2 and not self.done:
+            self.node.taken(self, self._took_last)
+            self._took_last = 0
 
     @property
     def error(self) -> RxferoError | None:
@@ -271,15 +294,7 @@ class Guarantee(Call):
         if code == status.LOST:
             return Uncertain(f"{what}: the session ended before an answer; it may have happened")
         detail: Any = None if self.result is None else unpack(self.result)
-        if code == status.NO_QUORUM:
-            heard, need = detail
-            return NoQuorum(f"{what}: {heard} voters can be reached, {need} are a majority")
-        if code == status.NOT_REPLICATED:
-            wanted, got = detail
-            if wanted < DURABLE:
-                return NotDurable(DURABLE - wanted, got, self.offset)
-            return NotReplicated(wanted, got, self.offset)
-        return _refused(code, what, detail, self.path)
+        return refused(code, what, detail, self.path, self.offset)
 
     def __repr__(self) -> str:
         if not self.done:
@@ -287,20 +302,6 @@ class Guarantee(Call):
         else:
             state = repr(self.error) if self.error else f"done {self._outcome()!r}"
         return f"<Guarantee {self.verb} {self.path!r} {state}>"
-
-
-def _refused(code: int, what: str, detail: Any, path: Any) -> RxferoError:
-    if code == status.COMPARE:
-        return CompareFailed(*detail)
-    if code == status.MISSING:
-        return KeyMissing(path)
-    if code == status.WRONG:
-        return WrongType(str(detail))
-    if code == status.NOT_ALLOWED:
-        return MethodNotAllowed(str(detail))
-    if code == status.FAILED:
-        return RemoteError(*detail)
-    return Refused(f"{what}: {detail}" if detail is not None else f"{what} was refused")
 
 
 END: Any = object()

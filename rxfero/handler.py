@@ -2,7 +2,8 @@
 
 A handler is a function of a request, or of a request and the cache. It may return a value, an
 awaitable, an Observable or an async generator (a stream of replies), or raise; it may answer with
-`request.reply(value)` instead. What it raises reaches the caller as a RemoteError and
+`request.reply(value)` instead. A stream goes at the pace of its caller
+(:mod:`rxfero.core.answers`). What a handler raises reaches the caller as a RemoteError and
 ``cache.on("error")``; the node goes on. When the caller goes away, a stream is stopped here.
 """
 
@@ -10,21 +11,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from reactivex import Observable
+from reactivex.disposable import SingleAssignmentDisposable
 
-from rxfero.core.call import FAILED, OK
+from rxfero.core.call import FAILED, OK, WINDOW
 from rxfero.core.messages import PENDING, Inbound, Run
 from rxfero.core.owner import Moved, refusal
 from rxfero.core.position import Offset
 from rxfero.core.value import SCALARS, pack
-from rxfero.errors import ConfigurationError, Refused, ValueRefused
+from rxfero.errors import ConfigurationError, Overloaded, Refused, ValueRefused
 
 if TYPE_CHECKING:
     from rxfero.cache import Cache
     from rxfero.node import Node
+
+WAITING = 65_536  # answers of an Observable that wait for a caller who takes them more slowly
+
 
 class Request(Inbound):
     """One request, as a handler gets it.
@@ -63,6 +69,63 @@ class Request(Inbound):
 
     def __repr__(self) -> str:
         return f"<Request {self.type} {self.key!r} from {self.peer}>"
+
+
+class Pace:
+    """The answers of one stream: WINDOW are on their way, further ones wait for their caller.
+
+    Args:
+        send: Sends one, packed.
+    """
+
+    def __init__(self, inbound: Inbound, send: Callable[[Inbound, bytes], None]) -> None:
+        self._inbound, self._send = inbound, send
+        self._room = WINDOW
+        self._waiting: deque[bytes] = deque()
+        self._then: Callable[[], None] | None = None
+        self._wake: asyncio.Future[None] | None = None
+        inbound.more = self._more
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def give(self, value: Any) -> None:
+        """Send one, or let it wait."""
+        packed = pack(value)
+        if self._room > 0:
+            self._room -= 1
+            self._send(self._inbound, packed)
+        else:
+            self._waiting.append(packed)
+
+    async def room(self) -> None:
+        """Wait until none waits and one more may go."""
+        while self._room <= 0:
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+
+    def then(self, end: Callable[[], None]) -> None:
+        """Do something when all have gone."""
+        if self._waiting:
+            self._then = end
+        else:
+            end()
+
+    def _more(self, count: int) -> None:
+        self._room += count
+        while self._waiting and self._room > 0:
+            self._room -= 1
+            self._send(self._inbound, self._waiting.popleft())
+        if self._then is not None and not self._waiting:
+            end, self._then = self._then, None
+            end()
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def __repr__(self) -> str:
+        return f"<Pace room={self._room} waiting={self.waiting}>"
 
 
 class Handling:
@@ -166,9 +229,11 @@ class Handling:
                 self._finish(inbound, value)
 
     async def _iterate(self, inbound: Inbound, source: AsyncIterator[Any]) -> None:
+        pace = Pace(inbound, self._send)
         try:
             async for value in source:
-                self._partial(inbound, value)
+                pace.give(value)
+                await pace.room()
         except Exception as error:  # noqa: BLE001
             self._failed(inbound, error)
         else:
@@ -178,23 +243,32 @@ class Handling:
                 await source.aclose()
 
     def _stream(self, inbound: Inbound, source: Observable[Any]) -> None:
-        subscription = source.subscribe(
-            lambda value: self._partial(inbound, value),
-            lambda error: self._failed(inbound, error),
-            lambda: self._finish(inbound, None),
-        )
+        pace = Pace(inbound, self._send)
+        subscription = SingleAssignmentDisposable()
+
+        def give(value: Any) -> None:
+            if pace.waiting >= WAITING:
+                subscription.dispose()
+                knob = "an async generator waits for its caller instead"
+                self._failed(inbound, Overloaded(pace.waiting, WAITING, "answers", knob))
+            else:
+                pace.give(value)
 
         def cancel() -> None:
             subscription.dispose()
             self._cancelled(inbound)
 
         inbound.cancel = cancel
+        subscription.disposable = source.subscribe(
+            give,
+            lambda error: pace.then(lambda: self._failed(inbound, error)),
+            lambda: pace.then(lambda: self._finish(inbound, None)),
+        )
 
-    def _partial(self, inbound: Inbound, value: Any) -> None:
-        if inbound.done:
-            return
-        self._node.replica.router.partial(inbound, pack(value))
-        self._node.mark()
+    def _send(self, inbound: Inbound, packed: bytes) -> None:
+        if not inbound.done:
+            self._node.replica.answers.send(inbound, packed)
+            self._node.mark()
 
     def _finish(self, inbound: Inbound, value: Any) -> None:
         if not inbound.done:

@@ -275,7 +275,12 @@ class Node:
         """Tell whoever handles a request that nobody waits for it any more."""
         if self.posted:
             self._hand_over()
-        self.replica.router.cancel(call)
+        self.replica.answers.cancel(call)
+        self.mark()
+
+    def taken(self, call: Call, count: int) -> None:
+        """Tell whoever handles a request that so many of its answers have been taken."""
+        self.replica.answers.more(call, count)
         self.mark()
 
     def handle(
@@ -394,8 +399,7 @@ class Node:
         if self.closed:
             return
         self.turns += 1
-        now = self._monotonic()
-        replica = self.replica
+        now, replica = self._monotonic(), self.replica
         if now >= self._due and now >= replica.deadline:
             replica.wake(now)
         if replica.owner.inbox and self._handler is not None:

@@ -18,7 +18,7 @@ EXPECTED = {
         "delete the handler raised ValueError: 405: delete is not allowed",
     ],
     ("counts", "play"): [
-        "{'blue': {'members': 1, 'events': 1}, 'red': {'members': 2, 'events': 2}}",
+        "{'members': {'red': 2, 'blue': 1}, 'events': {'red': 2, 'blue': 1}}",
     ],
 }
 

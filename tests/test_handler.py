@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import reactivex
+from reactivex import operators as ops
 
 from rxfero import fero
+from rxfero.core.call import WINDOW
 from rxfero.core.position import Offset
 from rxfero.errors import (
     ConfigurationError,
@@ -18,7 +20,7 @@ from rxfero.errors import (
     RemoteError,
     ValueRefused,
 )
-from rxfero.handler import takes_cache
+from rxfero.handler import WAITING, takes_cache
 from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
 
 
@@ -185,6 +187,70 @@ async def test_streams_that_fail_give_what_they_gave_and_then_the_error() -> Non
             assert error.type == "OSError"
             await client.destroy()
             await server.destroy()
+
+
+async def test_a_stream_goes_at_the_pace_of_who_takes_it() -> None:
+    async with Cluster() as cluster:
+        made, closed = [0], asyncio.Event()
+
+        async def endless(request: Any) -> Any:
+            try:
+                while True:  # it never waits for anything
+                    made[0] += 1
+                    yield made[0]
+            finally:
+                closed.set()
+
+        def handler(request: Any) -> Any:
+            return endless(request) if request.type == "count" else request.next()
+
+        server = await cluster.server(handler)
+        client = await cluster.client()
+        request = client.peers.send({"type": "count"})
+        await until(lambda: made[0] >= WINDOW, server)
+        await server.update("k", 1)  # the node goes on, though nobody takes the answers
+        assert made[0] <= WINDOW + 1
+        seen: list[int] = []
+        taking = request.on("reply").subscribe(seen.append)
+        assert seen == list(range(1, len(seen) + 1)), "what came before is there"
+        await until(lambda: len(seen) >= 20 * WINDOW, client)
+        assert seen == list(range(1, len(seen) + 1))
+        assert made[0] <= len(seen) + WINDOW + 1
+        taking.dispose()
+        await asyncio.wait_for(closed.wait(), WAIT_S)
+
+
+async def test_a_stream_that_nobody_takes_ends_in_time() -> None:
+    async with Cluster(constants={"requests.timeout": 300}) as cluster:
+        closed = asyncio.Event()
+
+        async def endless(request: Any) -> Any:
+            try:
+                while True:
+                    yield 1
+            finally:
+                closed.set()
+
+        await cluster.server(endless)
+        client = await cluster.client()
+        request = client.peers.send({"type": "count"})
+        await asyncio.wait_for(closed.wait(), WAIT_S)
+        with pytest.raises(TimeoutError):
+            await request
+
+
+async def test_an_observable_that_outruns_its_caller_is_ended_with_a_clear_error() -> None:
+    async with Cluster() as cluster:
+        await cluster.server(lambda request: reactivex.range(0, request.value))
+        client = await cluster.client()
+        some = WINDOW * 3
+        request = client.peers.send({"type": "count", "value": some})
+        await until(lambda: request.streams >= WINDOW, client)
+        assert await request.on("reply").pipe(ops.to_list()) == list(range(some))
+        request = client.peers.send({"type": "count", "value": WINDOW + WAITING + 1})
+        with pytest.raises(RemoteError, match="answers are waiting") as caught:
+            await request
+        assert caught.value.type == "Overloaded"
 
 
 async def test_the_request_says_who_and_what() -> None:

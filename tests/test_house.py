@@ -30,10 +30,10 @@ errors ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
-core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.router core.replica
+core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.answers core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks door disk keep search figures monitor node since part reader guarantee handler peers partitions writes cache service
+tasks door disk keep search figures monitor node since part reader outcome guarantee handler peers partitions writes cache service
 commands.output commands.whereabouts commands.listing commands.actions commands.serving commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
@@ -88,7 +88,7 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "msgpack": {"core.value"},
     "mmh3": {"core.ring"},
     "uvloop": {"service"},
-    "reactivex": {"streams", "events", "since", "part", "reader", "guarantee", "handler", "operators", "examples", "testing"},
+    "reactivex": {"streams", "events", "since", "part", "reader", "guarantee", "handler", "operators", "testing"},
 }
 
 EXTRAS = {"pytest": "testing", "hypothesis": "testing", "dns": "dns", "cyclopts": "cli", "rich": "cli"}  # libraries that only a part of the package wants, and its extra

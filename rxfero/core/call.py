@@ -51,6 +51,7 @@ def level_of(level: Any) -> int:
 
 READ = "rxfero.read"  # the verb of a read at the owner
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
+WINDOW = 256  # answers to one request that are on their way, or that nobody has taken yet
 SID_MAX = 128  # characters of a session's id
 
 
@@ -75,6 +76,7 @@ class Call:
     offset: Offset | None = None
     deadline = 0.0
     target: str | None = None
+    streams = taken = 0  # answers that came before the last; those that the handler knows of
     watchers: tuple[Any, ...] = ()  # who is to be told of the outcome
 
     def __init__(

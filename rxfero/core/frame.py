@@ -64,6 +64,7 @@ ACK: Final = 52
 REPLY: Final = 53
 PARTIAL: Final = 54
 CANCEL: Final = 55
+MORE: Final = 62
 SAFE: Final = 56
 GONE: Final = 57
 RESET: Final = 58
@@ -143,6 +144,7 @@ _ROWS: Final = (
     Kind(REPLY, "REPLY", (_SS, _SC), _OPEN, "columns of answers"),
     Kind(PARTIAL, "PARTIAL", (_SS, _SC), _OPEN, "one of several answers to a request"),
     Kind(CANCEL, "CANCEL", (_SS, _CS), _OPEN, "name, session, number, shard"),
+    Kind(MORE, "MORE", (_SS, _CS), _OPEN, "name, session, number, shard, answers taken"),
     Kind(SAFE, "SAFE", (_SS, _SC), _OPEN, "term, shards, numbers every live server holds"),
     Kind(GONE, "GONE", (_SS,), _OPEN, "name of a client that has gone"),
     Kind(RESET, "RESET", (_SC,), _OPEN, "shards whose history is gone"),

@@ -48,8 +48,8 @@ class Inbound:
     """
 
     __slots__ = (
-        "cancel", "content", "dest", "done", "expect", "key", "level", "number", "offset", "packed",
-        "seq", "shard", "term", "ttl_ms", "type",
+        "cancel", "content", "dest", "done", "expect", "key", "level", "more", "number", "offset",
+        "packed", "seq", "shard", "term", "ttl_ms", "type",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Inbound:
         self.term = ZERO_TERM
         self.done = False
         self.cancel: Callable[[], None] | None = None
+        self.more: Callable[[int], None] | None = None  # so many answers of a stream were taken
 
     @property
     def value(self) -> Any:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rxfero.core import frame
+from rxfero.core.answers import Answers
 from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
@@ -106,6 +107,7 @@ class Replica:
         self.succession = Succession(self.cluster)
         self.follower = Follower(self.cluster, self.succession)
         self.router = Router(self.cluster, self.owner, self.requests)
+        self.answers = Answers(self.cluster, self.owner, self.requests, self.router.server_of)
         self.peering = Peering(constants, settings.client, settings.rng)
         self.figures = Figures()
         self.links: dict[int, Link] = {}
@@ -115,12 +117,10 @@ class Replica:
         self.settle_s = 0.0  # silence after which nobody else is expected; set by the node
         self._met = now
         self._born, self._restores = now, restores
-        self._woken = now
-        self._tick = self._dial_at = self._pinged = self._searched = now
+        self._woken = self._tick = self._dial_at = self._pinged = self._searched = now
         self._suspicions: dict[str, int] = {}
         self._compared: dict[str, float] = {}
         self._said: tuple[float, list[Any]] = (-1.0, [])
-        self._checksum = -1
         self._joining = float("inf")  # since when others have been known to be in the ring
         self._in_sync: set[str] = set()
         self._table = (-1, -1)
@@ -153,9 +153,10 @@ class Replica:
             frame.MESSAGE: self.router.on_messages,
             frame.ANSWER: lambda source, body: self.router.on_answers(body),
             frame.REPLY: lambda source, body: self.router.on_reply(body),
-            frame.PARTIAL: lambda source, body: self.router.on_partial(body),
-            frame.CANCEL: lambda source, body: self.router.on_cancel(body),
-            frame.GONE: lambda source, body: self.router.gone(body[0]),
+            frame.PARTIAL: lambda source, body: self.answers.on_partial(body),
+            frame.CANCEL: lambda source, body: self.answers.on_word(frame.CANCEL, body),
+            frame.MORE: lambda source, body: self.answers.on_word(frame.MORE, body),
+            frame.GONE: lambda source, body: self.answers.gone(body[0]),
             frame.RELAY: self._on_relay,
         }
 
@@ -273,7 +274,7 @@ class Replica:
             if cluster.clients.get(name) == link_id:
                 del cluster.clients[name]
                 cluster.feeds.pop(name, None)
-                self.router.gone(name)
+                self.answers.gone(name)
                 cluster.tell_all(frame.GONE, [name])
             return
         if peer.role == frame.WATCHER or cluster.servers.get(name) != link_id:
@@ -477,7 +478,7 @@ class Replica:
         cluster = self.cluster
         cluster.cursors.pop(name, None)
         self.succession.gone(name)
-        self.router.gone(name)
+        self.answers.gone(name)
         for shard in cluster.shards:
             if shard.owner == name:
                 shard.owner = None
@@ -628,7 +629,9 @@ class Replica:
             self._drain(link)
             if link.state == "closed":
                 self._closes.append((link.id, link.reason or "closed"))
-        self.router.expired(self.requests.wake(now))
+        expired = self.requests.wake(now)
+        self.answers.late(expired)
+        self.router.expired(expired)
         if now < self._tick:
             return
         if not self.settings.client:
@@ -818,7 +821,7 @@ class Replica:
         ready.closes, self._closes = self._closes, []
         ready.changes, cluster.changes = cluster.changes, []
         ready.acked, self.router.acked = self.router.acked, []
-        ready.partials, self.router.partials = self.router.partials, []
+        ready.partials, self.answers.came = self.answers.came, []
         ready.settled, self.router.settled = self.router.settled, []
         ready.requests, self.owner.inbox = self.owner.inbox, []
         if changed or self.follower.synced != self._in_sync:

@@ -83,7 +83,6 @@ class Router:
         self._plain = cluster.settings.partition is None and cluster.settings.hash is None
         self.settled: list[Call] = []
         self.acked: list[Call] = []
-        self.partials: list[tuple[Call, bytes]] = []
         self.want_acks = False
         self.want_proxy: Callable[[], bool] = bool  # asked once a frame
         self._proxied = False
@@ -170,7 +169,7 @@ class Router:
             shard = cluster.shards[call.shard]
             if shard.role == OWNER:
                 return cluster.name
-            name = self._owner_name(shard)
+            name = self.server_of(shard)
             return cluster.name if name is None else name
         servers = cluster.servers
         if not servers:
@@ -315,7 +314,7 @@ class Router:
             else:
                 owner.write(dest, row, shard)
             return None
-        target = self._owner_name(shard)
+        target = self.server_of(shard)
         if target is not None and hops <= cluster.constants.requests.hops:
             return target
         if target is not None or self._parked_bytes + len(row.value) + 64 > PARKED_BYTES:
@@ -326,7 +325,7 @@ class Router:
         self._parked_bytes += len(row.value) + 64
         return None
 
-    def _owner_name(self, shard: Shard) -> str | None:
+    def server_of(self, shard: Shard) -> str | None:
         """Give the other server that serves a shard, or should.
 
         None when it should be this one, or when nobody is heard who could pass it on: it waits.
@@ -468,64 +467,6 @@ class Router:
         if self.want_acks:
             pending = self.requests.pending
             self._acknowledged([pending[n] for n in numbers if n in pending])
-
-    # --- streams of answers
-
-    def partial(self, inbound: messages.Inbound, value: bytes) -> None:
-        """Send one of several answers of a handler."""
-        dest = inbound.dest
-        body = [dest.to, dest.sid, inbound.number, value]
-        if dest.route:
-            self._cluster.say(dest.route, frame.PARTIAL, body)
-        else:
-            self.on_partial(body)
-
-    def on_partial(self, body: list[Any]) -> None:
-        """Take one of several answers, or hand it to the node it is for."""
-        try:
-            to, sid, number, value = body
-        except ValueError as error:
-            raise ProtocolError("a PARTIAL that cannot be read") from error
-        if to != self._cluster.name:
-            if self._passes(to):
-                self._cluster.say(to, frame.PARTIAL, body)
-            return
-        call = self.requests.pending.get(number)
-        if sid == self.requests.sid and call is not None:
-            call.deadline = self._cluster.now + self.requests.timeout_s
-            self.partials.append((call, value))
-
-    def cancel(self, call: Call) -> None:
-        """Tell whoever handles a request that its caller has gone."""
-        self.requests.drop(call)
-        cluster = self._cluster
-        body = [cluster.name, self.requests.sid, call.number, call.shard]
-        if call.target is None or call.target == cluster.name:
-            self.on_cancel(body)
-        else:
-            cluster.say(call.target, frame.CANCEL, body)
-
-    def on_cancel(self, body: list[Any]) -> None:
-        """Stop a handler's stream here, or pass the word on to the owner."""
-        try:
-            _, sid, number, shard = body
-        except ValueError as error:
-            raise ProtocolError("a CANCEL that cannot be read") from error
-        inbound = self._owner.open.get((sid, number))
-        if inbound is not None:
-            if inbound.cancel is not None:
-                inbound.cancel()
-            return
-        if type(shard) is int and 0 <= shard < self._cluster.count:
-            target = self._owner_name(self._cluster.shards[shard])
-            if target is not None and target in self._cluster.servers:
-                self._cluster.say(target, frame.CANCEL, body)
-
-    def gone(self, name: str) -> None:
-        """A client or server has gone: stop the streams that answer it."""
-        for inbound in list(self._owner.open.values()):
-            if inbound.dest.to == name and inbound.cancel is not None:
-                inbound.cancel()
 
     def __repr__(self) -> str:
         return f"<Router {self._cluster.name} parked={len(self._parked)} {self.requests!r}>"

@@ -8,30 +8,29 @@ import asyncio
 import os
 import sys
 
-from rxfero import fero, run
+from rxfero import Change, fero, run
 from rxfero import operators as fop
 
 FIRST = int(os.environ.get("PORTS", "5220"))
 USERS, EVENTS, TEAMS = ((FIRST + n, FIRST + n + 1) for n in (0, 2, 4))
 
 
+def tally(counts: dict[str, int], change: Change) -> dict[str, int]:
+    """Count by team what was added."""
+    team = change.value["team"] if change.type == "add" else None
+    return {**counts, team: counts.get(team, 0) + 1} if team else counts
+
+
 async def serve() -> None:
-    """Count the members of each team, and what each team did."""
+    """Count the members of each team, and what each team did: exactly once, also after a kill."""
     async with (
         fero("users", ports=USERS) as users,
         fero("events", ports=EVENTS) as events,
         fero("teams", ports=TEAMS) as teams,
     ):
         for source, what in ((users, "members"), (events, "events")):
-            source.on("change").pipe(
-                fop.of_type("add"),
-                fop.count_by(lambda change: change.value["team"]),
-                fop.update(
-                    teams,
-                    key=lambda pair, what=what: (pair[0], what),
-                    value=lambda pair: pair[1],
-                ),
-            ).subscribe()
+            counted = fop.resume(source, teams, what).pipe(fop.checkpoint(teams, what, tally, {}))
+            counted.pipe(fop.supervise()).subscribe()
         print(f"serving {teams!r}", flush=True)
         await asyncio.Event().wait()
 
@@ -46,9 +45,9 @@ async def play() -> None:
         for name, team in (("alice", "red"), ("bob", "red"), ("carol", "blue")):
             await users.add(name, {"team": team})
             await events.add({"team": team, "what": "joined"})
-        while teams.at("red.events") != 2 or teams.at("blue.events") != 1:
+        while sum(teams.at("events.value", {}).values()) < 3:
             await teams.once("change")
-        print({team: dict(teams[team]) for team in sorted(teams, key=str)})
+        print({what: dict(teams[what]["value"]) for what in ("members", "events")})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ import asyncio
 import os
 import sys
 
-from reactivex import operators as ops
-
 from rxfero import fero, run
 from rxfero import operators as fop
 
@@ -22,8 +20,7 @@ async def serve() -> None:
         people.on("change").pipe(
             fop.of_type("add"),
             fop.only_owned(people),
-            ops.map(lambda change: f"to {change.value['email']}: welcome, {change.key}!"),
-        ).subscribe(lambda line: print(line, flush=True))
+        ).subscribe(lambda c: print(f"to {c.value['email']}: welcome, {c.key}!", flush=True))
         print(f"serving {people!r}", flush=True)
         await asyncio.Event().wait()
 

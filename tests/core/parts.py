@@ -7,18 +7,24 @@ from typing import Any
 
 from rxfero.constants import Constants
 from rxfero.core import frame
+from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import DATA, TERM, Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.members import ALIVE, Member, Members
+from rxfero.core.owner import Owner
+from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Quorum
+from rxfero.core.requests import Requests
 from rxfero.core.ring import Ring
+from rxfero.core.router import Router
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, unpack_body
 
 SHARDS = 8
 BOOT = 100
 NIL = b"\xc0"
+ONE = b"\x01"
 
 
 def constants(**given: Any) -> Constants:
@@ -112,3 +118,39 @@ def shape(shard: Shard) -> Any:
         list(shard.log.hist), list(shard.log.records), shard.dump(), shard.branches, shard.dumps,
         shard.safe, shard.stable,
     )  # fmt: skip
+
+
+def router_of(*others: str, **given: Any) -> tuple[Router, Cluster]:
+    cluster = cluster_of(*others, **given)
+    requests = Requests(cluster.name, cluster.rng, 30.0, (1024, 1 << 20))
+    return Router(cluster, Owner(cluster), requests), cluster
+
+
+def alone(**given: Any) -> tuple[Router, Cluster]:
+    """Give a server that owns every shard and has one client, c."""
+    router, cluster = router_of(**given)
+    cluster.clients["c"] = 9
+    for number in range(cluster.count):
+        own(cluster, number)
+    return router, cluster
+
+
+def request(**given: Any) -> list[Any]:
+    """Give the body of a request that writes 1 at "k", but for the columns given."""
+    columns: dict[str, Any] = {
+        "to": "", "hops": 0, "sid": "s", "numbers": [1, 1], "verbs": "update", "keys": ["k"],
+        "values": [ONE], "seqs": [1], "levels": COMMIT, "expects": None, "ttls": None,
+    }  # fmt: skip
+    return list({**columns, **given}.values())
+
+
+def write_of(key: str = "k", value: Any = 1) -> Call:
+    return Call("update", Path((key,)), pack(value), COMMIT)
+
+
+def turn(router: Router) -> list[tuple[str, int, Any]]:
+    """End a turn; give what was sent."""
+    router.flush_calls()
+    router._cluster.flush_log()
+    router.flush_answers()
+    return said(router._cluster)

@@ -329,7 +329,7 @@ def test_who_may_send_what():
     from_client = frame.ADMITTED[frame.CLIENT, frame.SERVER]
 
     assert from_client == {
-        frame.REQUEST, frame.MESSAGE, frame.NACK, frame.HEADS, frame.CANCEL,
+        frame.REQUEST, frame.MESSAGE, frame.NACK, frame.HEADS, frame.CANCEL, frame.MORE,
     }  # fmt: skip
     assert frame.ADMITTED[frame.WATCHER, frame.SERVER] == {frame.MONITOR}
     assert frame.ADMITTED[frame.SERVER, frame.WATCHER] == {frame.MONITOR}

@@ -21,55 +21,25 @@ from rxfero.core.call import (
     RETRY,
     Call,
 )  # fmt: skip
-from rxfero.core.cluster import Cluster
 from rxfero.core.messages import Dest
-from rxfero.core.owner import Owner
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
-from rxfero.core.requests import Requests
 from rxfero.core.router import NIL, Router, Row, check_replies, read_requests
 from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError
-from tests.core.parts import bodies, cluster_of, own, ring_of, said, shape
-
-ONE = b"\x01"
-
-
-def router_of(*others: str, **given: Any) -> tuple[Router, Cluster]:
-    cluster = cluster_of(*others, **given)
-    requests = Requests(cluster.name, cluster.rng, 30.0, (1024, 1 << 20))
-    return Router(cluster, Owner(cluster), requests), cluster
-
-
-def alone(**given: Any) -> tuple[Router, Cluster]:
-    """Give a server that owns every shard and has one client, c."""
-    router, cluster = router_of(**given)
-    cluster.clients["c"] = 9
-    for number in range(cluster.count):
-        own(cluster, number)
-    return router, cluster
-
-
-def request(**given: Any) -> list[Any]:
-    """Give the body of a request that writes 1 at "k", but for the columns given."""
-    columns: dict[str, Any] = {
-        "to": "", "hops": 0, "sid": "s", "numbers": [1, 1], "verbs": "update", "keys": ["k"],
-        "values": [ONE], "seqs": [1], "levels": COMMIT, "expects": None, "ttls": None,
-    }  # fmt: skip
-    return list({**columns, **given}.values())
-
-
-def write(key: str = "k", value: Any = 1) -> Call:
-    return Call("update", Path((key,)), pack(value), COMMIT)
-
-
-def turn(router: Router) -> list[tuple[str, int, Any]]:
-    """End a turn; give what was sent."""
-    router.flush_calls()
-    router._cluster.flush_log()
-    router.flush_answers()
-    return said(router._cluster)
-
+from tests.core.parts import (
+    ONE,
+    alone,
+    bodies,
+    own,
+    request,
+    ring_of,
+    router_of,
+    said,
+    shape,
+    turn,
+    write_of,
+)  # fmt: skip
 
 # --- own requests
 
@@ -91,7 +61,7 @@ def test_a_key_is_placed_by_the_users_function_until_it_is_known_where_it_is() -
 
 def test_a_request_of_an_owner_is_carried_out_at_once() -> None:
     router, cluster = alone()
-    call = write()
+    call = write_of()
     router.submit(call, 100.0)
     assert turn(router) == []
     assert router.settled == router.acked == [call]
@@ -103,7 +73,7 @@ def test_a_request_of_an_owner_is_carried_out_at_once() -> None:
 def test_a_request_goes_to_the_owner_with_one_hop_and_its_answer_settles_it() -> None:
     router, cluster = router_of("owner")
     ring_of(cluster, "owner")
-    call = write()
+    call = write_of()
     router.submit(call, 100.0)
     ((name, kind, body),) = turn(router)
     sid = router.requests.sid
@@ -120,7 +90,7 @@ def test_a_client_holds_requests_until_a_server_is_there() -> None:
     router, cluster = router_of("a", "b", client=True)
     servers, cluster.servers = cluster.servers, {}
     ring_of(cluster, "a")
-    calls = [write("k"), Call("login", None, ONE), write("l"), write("k")]
+    calls = [write_of("k"), Call("login", None, ONE), write_of("l"), write_of("k")]
     for call in calls:
         router.submit(call, 100.0)
     assert turn(router) == []
@@ -136,7 +106,7 @@ def test_a_client_holds_requests_until_a_server_is_there() -> None:
 def test_a_client_without_a_link_to_the_owner_asks_any_server() -> None:
     router, cluster = router_of("a", client=True)
     ring_of(cluster, "far")
-    router.submit(write(), 100.0)
+    router.submit(write_of(), 100.0)
     assert [(n, k) for n, k, _ in turn(router)] == [("a", frame.REQUEST)]
 
 
@@ -155,11 +125,11 @@ def test_requests_leave_in_frames_of_bounded_size(monkeypatch: pytest.MonkeyPatc
     router, cluster = router_of("owner", outbox__frag=1 << 13)
     ring_of(cluster, "owner")
     for value in ("x" * 3000, "x" * 3000, "y", "z"):
-        router.submit(write("k", value), 100.0)
+        router.submit(write_of("k", value), 100.0)
     assert [body[3] for _, _, body in turn(router)] == [[1, 1], [2, 3]]
     monkeypatch.setattr(module, "ROWS", 3)
     for _ in range(7):
-        router.submit(write(), 100.0)
+        router.submit(write_of(), 100.0)
     assert [body[3] for _, _, body in turn(router)] == [[5, 3], [8, 3], [11, 1]]
 
 
@@ -383,7 +353,6 @@ def test_a_client_whose_value_is_none_is_refused() -> None:
     ("kind", "body"),
     [
         (frame.REPLY, ["there", "s", [1, 1], None, [1, 1], None, None]),
-        (frame.PARTIAL, ["there", "s", 1, b"\x01"]),
     ],
 )
 @pytest.mark.parametrize("role", ["clients", "servers"])
@@ -412,7 +381,7 @@ def test_an_answer_goes_on_to_the_node_whose_request_went_through(
 def test_an_answer_that_cannot_be_one_settles_nothing(at: int, column: Any) -> None:
     router, cluster = router_of("owner")
     ring_of(cluster, "owner")
-    calls = [write(), write()]
+    calls = [write_of(), write_of()]
     for call in calls:
         router.submit(call, 100.0)
     turn(router)
@@ -432,7 +401,7 @@ def test_a_reply_to_nobody_is_refused(body: list[Any]) -> None:
 
 def test_an_acknowledgement_says_what_has_been_received() -> None:
     router, cluster = router_of("a", client=True)
-    call = write()
+    call = write_of()
     router.submit(call, 100.0)
     turn(router)
     sid = router.requests.sid
@@ -462,82 +431,6 @@ def test_answers_to_messages_settle_them() -> None:
     with pytest.raises(ProtocolError):
         router.on_answers([sid, [2, 2], messages.write_answers(sid, [2], ["x"])[2]])
     assert not calls[1].done
-
-
-# --- streams of answers
-
-
-def test_parts_of_an_answer_keep_its_request_alive() -> None:
-    router, cluster = router_of("a", client=True)
-    call = Call("watch", None, ONE)
-    router.submit(call, 100.0)
-    turn(router)
-    cluster.now = 120.0
-    router.on_partial(["me", router.requests.sid, 1, ONE])
-    router.on_partial(["me", "another", 1, ONE])
-    router.on_partial(["me", router.requests.sid, 2, ONE])
-    assert (router.partials, call.deadline) == ([(call, ONE)], 150.0)
-    for body in ([], ["me"], ["me", 1, 2, 3, 4]):
-        with pytest.raises(ProtocolError):
-            router.on_partial(body)
-
-
-def handled() -> tuple[Router, Cluster, list[Any]]:
-    """Give a server whose handler has a stream open for the client c."""
-    router, cluster = alone(handled=True)
-    router.on_request("c", request(verbs="watch", seqs=[0]), client=True)
-    (inbound,) = router._owner.inbox
-    stopped: list[Any] = []
-    inbound.cancel = lambda: stopped.append(inbound.number)
-    said(cluster)
-    router.partial(inbound, ONE)
-    assert said(cluster) == [("c", frame.PARTIAL, ["c", "s", 1, ONE])]
-    return router, cluster, stopped
-
-
-def test_a_stream_stops_when_its_reader_says_so_or_goes() -> None:
-    router, _, stopped = handled()
-    router.on_cancel(["c", "s", 2, 0])
-    router.gone("another")
-    assert stopped == []
-    router.on_cancel(["c", "s", 1, 0])
-    assert stopped == [1]
-    router.gone("c")
-    assert stopped == [1, 1]
-    with pytest.raises(ProtocolError):
-        router.on_cancel(["c"])
-
-
-@pytest.mark.parametrize("shard", [None, "3", -1, 8, 1 << 70])
-def test_the_end_of_a_stream_is_passed_on_to_the_owner(shard: Any) -> None:
-    router, cluster = router_of("owner")
-    ring_of(cluster, "owner")
-    router.on_cancel(["c", "s", 1, shard])
-    assert said(cluster) == []
-    router.on_cancel(["c", "s", 1, 3])
-    assert said(cluster) == [("owner", frame.CANCEL, ["c", "s", 1, 3])]
-
-
-def test_a_caller_that_goes_away_cancels_where_its_request_went() -> None:
-    router, cluster = router_of("owner")
-    ring_of(cluster, "owner")
-    call = Call("watch", Path(("k",)), ONE)
-    router.submit(call, 100.0)
-    turn(router)
-    router.cancel(call)
-    shard = cluster.shard_of("k")
-    assert said(cluster) == [("owner", frame.CANCEL, ["me", router.requests.sid, 1, shard])]
-    assert router.requests.pending == {}
-
-
-def test_a_request_cancelled_before_it_was_sent_is_never_sent() -> None:
-    router, cluster = router_of("owner")
-    ring_of(cluster, "owner")
-    call, other = (Call("watch", Path(("k",)), ONE) for _ in range(2))
-    for one in (call, other):
-        router.submit(one, 100.0)
-    router.cancel(call)
-    assert [body[3] for body in bodies_of(router, frame.FORWARD)] == [[2, 1]]
 
 
 # --- messages through the handler

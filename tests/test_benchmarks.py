@@ -23,6 +23,7 @@ from benchmarks import (
     latency,
     npm,
     processes,
+    sink,
     soak,
     speed,
     streams,
@@ -292,6 +293,26 @@ def test_a_soak_while_others_come_and_go(capsys: pytest.CaptureFixture[str]) -> 
         assert one["samples"] > 0
         assert one["tasks"] > 0
         assert one["rss MiB"] > 0
+
+
+def test_a_sink_that_is_slow_slows_its_source_or_is_read_from_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert sink.main(["--seconds", "3", "--rate", "1000", "--size", "100", "--json"]) == 0
+    rows = {(row["load"], row["process"]): row for row in json.loads(capsys.readouterr().out)}
+    assert rows["changes", "sink"]["waited at most"] <= sink.WAITING
+    slow, fast = rows["changes", "sink"]["items a s"], rows["changes", "reader"]["items a s"]
+    assert 0 < slow * 10 < fast
+    asked, handled = rows["messages", "source"], rows["messages", "server"]
+    assert 0 < handled["waited at most"] <= sink.WINDOW
+    assert asked["items a s"] < 1000, "it could send many times as many"
+
+
+def test_what_grew_or_waited_beyond_its_bound_is_told() -> None:
+    row = {"rss MiB": 10.0, "rss MiB at the end": 12.0, "waited at most": 5}
+    assert sink.within([row], 2)
+    assert not sink.within([row, {**row, "rss MiB at the end": 12.5}], 2)
+    assert not sink.within([{**row, "waited at most": sink.WAITING + 1}], 2)
 
 
 @pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--every", "-1"], ["--rate", "x"]])

@@ -14,6 +14,7 @@ from reactivex import Observable
 from rxfero.core.change import Change
 from rxfero.errors import ConfigurationError, ValueRefused
 
+MOST = 1_000_000  # items that wait in an operator, unless told otherwise
 Operator = Callable[[Observable[Any]], Observable[Any]]
 Selector = Callable[[Any], Any]
 

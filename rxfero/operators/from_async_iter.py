@@ -11,6 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import Disposable
 
 from rxfero.errors import ConfigurationError
+from rxfero.operators.pressure import unfelt, valves_below
 from rxfero.operators.reports import guarded
 
 T = TypeVar("T")
@@ -26,7 +27,9 @@ def from_async_iter(items: AsyncIterable[T] | Callable[[], AsyncIterable[T]]) ->
             from_async_iter(items)
         a ---- b ---- c |
 
-    What it raises goes down `on_error`. Unsubscribing cancels it where it waits and closes it.
+    It waits while items wait in `send(window=)`, `retry_send`, `map_async` or a full
+    `to_async_iter` below it. What it raises goes down `on_error`. Unsubscribing cancels it where
+    it waits and closes it.
 
     Args:
         items: What `async for` takes; or a function that gives one, for each subscription anew.
@@ -42,7 +45,8 @@ def from_async_iter(items: AsyncIterable[T] | Callable[[], AsyncIterable[T]]) ->
         observer: ObserverBase[T], scheduler: SchedulerBase | None = None
     ) -> DisposableBase:
         reader: _Reader[T] = _Reader(items, observer, scheduler)
-        reader.task = asyncio.get_running_loop().create_task(reader.run())
+        with unfelt():
+            reader.task = asyncio.get_running_loop().create_task(reader.run())
         return Disposable(reader.stop)
 
     return Observable(subscribe)
@@ -65,6 +69,7 @@ class _Reader(Generic[T]):
     ) -> None:
         self._items, self._observer, self._scheduler = items, observer, scheduler
         self._stopped = False
+        self._valves = valves_below()
 
     async def run(self) -> None:
         try:
@@ -89,6 +94,8 @@ class _Reader(Generic[T]):
                 count += 1
                 if self._stopped:
                     return
+                for valve in self._valves:
+                    await valve.opened()
                 if count % BREATH == 0:
                     await asyncio.sleep(0)
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rxfero.errors import Overloaded
+from rxfero.operators.pressure import Valve
 
 
 class Gate:
@@ -28,6 +29,7 @@ class Gate:
         self._inside, self._outside, self._begin, self._name = inside, outside, begin, name
         self._waiting: deque[Any] = deque()
         self._moving = False
+        self.valve = Valve()
         self.count = 0
 
     def __len__(self) -> int:
@@ -45,6 +47,8 @@ class Gate:
                 raise Overloaded(len(self._waiting), limit, "items", self._name)
         self._waiting.append(item)
         self._move()
+        if self._waiting:
+            self.valve.turn(shut=True)
 
     def leave(self) -> None:
         """Know that an item inside has left."""
@@ -54,6 +58,7 @@ class Gate:
     def clear(self) -> None:
         """Forget those who wait."""
         self._waiting.clear()
+        self.valve.turn(shut=False)
 
     def _move(self) -> None:
         if self._moving:
@@ -65,3 +70,5 @@ class Gate:
                 self._begin(self._waiting.popleft())
         finally:
             self._moving = False
+        if not self._waiting:
+            self.valve.turn(shut=False)

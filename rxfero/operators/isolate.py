@@ -12,6 +12,7 @@ from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposab
 
 from rxfero.errors import ConfigurationError
 from rxfero.operators.checks import Operator
+from rxfero.operators.pressure import felt, unfelt, valves_below
 from rxfero.operators.reports import report
 
 Tell = Callable[["Isolated"], object]
@@ -79,7 +80,8 @@ def _apart(source: Observable[Any], operator: Operator, tell: Tell | None) -> Ob
     ) -> DisposableBase:
         cell = _Cell(operator, observer, scheduler, tell)
         cell.start()
-        fed = source.subscribe(cell.feed, cell.fail, cell.end, scheduler=scheduler)
+        with unfelt(), felt(*cell.valves):
+            fed = source.subscribe(cell.feed, cell.fail, cell.end, scheduler=scheduler)
         return CompositeDisposable(fed, cell.running)
 
     return Observable(subscribe)
@@ -106,6 +108,7 @@ class _Cell(ObserverBase[Any]):
         self._item: Any = None
         self._passing: Exception | None = None
         self.running = SerialDisposable()
+        self.valves = valves_below()
 
     def start(self) -> None:
         """Subscribe to the operator, for the first time or anew."""
@@ -119,6 +122,7 @@ class _Cell(ObserverBase[Any]):
     ) -> DisposableBase:
         del scheduler
         self._inputs = (*self._inputs, observer)
+        self.valves = valves_below()
 
         def unplug() -> None:
             self._inputs = tuple(o for o in self._inputs if o is not observer)

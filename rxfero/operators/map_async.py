@@ -11,14 +11,16 @@ from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import Operator, function, whole
+from rxfero.errors import ConfigurationError, Overloaded
+from rxfero.operators.checks import MOST, Operator, function, whole
 from rxfero.operators.line import Line, Place
+from rxfero.operators.pressure import Valve, felt
 from rxfero.operators.reports import guarded
 
 
 def map_async(
-    fn: Callable[[Any], Awaitable[Any]], concurrency: int = 1, ordered: bool = True
+    fn: Callable[[Any], Awaitable[Any]], concurrency: int = 1, ordered: bool = True,
+    *, waiting: int | None = MOST,
 ) -> Operator:
     """Await `fn(item)` for each item; give the results.
 
@@ -26,14 +28,16 @@ def map_async(
             map_async(fn, concurrency=2)
         ---------- fn(a) fn(b) ---- fn(c) ->
 
-    Items beyond `concurrency` wait, in any number. Unsubscribing cancels what runs. A failure goes
-    down `on_error` (at its turn, if ordered) and ends the chain, which cancels the others; inside
-    :func:`isolate` only this item is lost. To be subscribed to in a running loop.
+    Items beyond `concurrency` wait, and so does a source that pulls (`from_async_iter`).
+    Unsubscribing cancels what runs. A failure goes down `on_error` (at its turn, if ordered) and
+    ends the chain, which cancels the others; inside :func:`isolate` only this item is lost. To be
+    subscribed to in a running loop.
 
     Args:
         fn: An async function of the item.
         concurrency: So many run at a time.
         ordered: Give the results in the order of the items; else as they come.
+        waiting: So many items may wait; one more fails with Overloaded. None: any number.
 
     Raises:
         ConfigurationError: an argument is of the wrong type.
@@ -43,12 +47,17 @@ def map_async(
     if not isinstance(ordered, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError("map_async.ordered", ordered, "must be True or False")
 
+    most = None if waiting is None else whole("map_async.waiting", waiting, 0)
+
     def mapped(source: Observable[Any]) -> Observable[Any]:
         def subscribe(
             observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
-            crew = _Crew(fn, concurrency, ordered, observer, scheduler)
-            taken = source.subscribe(crew.take, observer.on_error, crew.end, scheduler=scheduler)
+            crew = _Crew(fn, concurrency, ordered, most, observer, scheduler)
+            with felt(crew.valve):
+                taken = source.subscribe(
+                    crew.take, observer.on_error, crew.end, scheduler=scheduler
+                )
             return CompositeDisposable(taken, Disposable(crew.stop))
 
         return Observable(subscribe)
@@ -64,11 +73,13 @@ class _Crew:
         fn: Callable[[Any], Awaitable[Any]],
         concurrency: int,
         ordered: bool,
+        most: int | None,
         observer: ObserverBase[Any],
         scheduler: SchedulerBase | None,
     ) -> None:
         self._fn, self._concurrency, self._ordered = fn, concurrency, ordered
-        self._scheduler = scheduler
+        self._most, self._observer, self._scheduler = most, observer, scheduler
+        self.valve = Valve()
         self._loop = asyncio.get_running_loop()
         self._line = Line(observer)
         self._waiting: deque[tuple[Place | None, Any]] = deque()
@@ -76,6 +87,10 @@ class _Crew:
         self._ended = self._stopped = False
 
     def take(self, item: Any) -> None:
+        if self._most is not None and len(self._waiting) >= self._most:
+            full = Overloaded(len(self._waiting), self._most, "items", "map_async.waiting")
+            self._observer.on_error(full)
+            return
         self._waiting.append((self._line.enter() if self._ordered else None, item))
         self._start()
 
@@ -86,6 +101,7 @@ class _Crew:
     def stop(self) -> None:
         self._stopped = True
         self._waiting.clear()
+        self.valve.turn(shut=False)
         for task in list(self._running):
             task.cancel()
 
@@ -95,6 +111,7 @@ class _Crew:
             task = self._loop.create_task(self._run(item))
             self._running[task] = None
             task.add_done_callback(lambda task, place=place: self._done(task, place))
+        self.valve.turn(shut=bool(self._waiting))
 
     async def _run(self, item: Any) -> Any:
         return await self._fn(item)

@@ -14,10 +14,11 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxfero.errors import ConfigurationError
 from rxfero.operators.attempts import awaited, may_retry
-from rxfero.operators.checks import Operator, seconds, share, some_seconds, whole
+from rxfero.operators.checks import MOST, Operator, seconds, share, some_seconds, whole
 from rxfero.operators.gate import Gate
 from rxfero.operators.line import Line, Place
 from rxfero.operators.messages import sender
+from rxfero.operators.pressure import felt
 from rxfero.ports import CacheLike, GuaranteeLike
 
 
@@ -41,7 +42,7 @@ def retry_send(
     jitter: float = 0.1,
     timeout: float | None = None,
     window: int = 1000,
-    waiting: int | None = None,
+    waiting: int | None = MOST,
     dead: ObserverBase[Any] | Callable[[DeadLetter], object] | None = None,
 ) -> Operator:
     """Send one message an item, again and later each time it fails; give the answers in order.
@@ -127,7 +128,8 @@ def retry_send(
                 if ended and not gate and not gate.count:
                     line.end()
 
-            taken = source.subscribe(take, observer.on_error, end, scheduler=scheduler)
+            with felt(gate.valve):
+                taken = source.subscribe(take, observer.on_error, end, scheduler=scheduler)
             return CompositeDisposable(taken, Disposable(gate.clear), letters)
 
         return Observable(subscribe)

@@ -11,9 +11,10 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
 from rxfero.operators.attempts import is_awaited
-from rxfero.operators.checks import Operator, whole
+from rxfero.operators.checks import MOST, Operator, whole
 from rxfero.operators.gate import Gate
 from rxfero.operators.messages import sender
+from rxfero.operators.pressure import felt
 from rxfero.operators.reports import report
 from rxfero.ports import CacheLike, GuaranteeLike
 
@@ -25,7 +26,7 @@ def send(
     value: Callable[[Any], Any] | None = None,
     *,
     window: int | None = None,
-    waiting: int | None = None,
+    waiting: int | None = MOST,
 ) -> Operator:
     """Send one message an item; give the guarantees, one an item.
 
@@ -41,8 +42,9 @@ def send(
         value: A function of the item that gives the message's value; else it is the item, and the
             value of a change.
         window: So many messages are unanswered at a time; further items wait to be sent, in their
-            order. A failure that no await operator of the chain takes goes to the cache's `error`.
-            None: any number, and nothing is watched.
+            order, and a source that pulls waits (`from_async_iter`). A failure that no await
+            operator of the chain takes goes to the cache's `error`. None: any number, and nothing
+            is watched.
         waiting: So many items may wait; one more fails with Overloaded. None: any number.
 
     Raises:
@@ -59,9 +61,10 @@ def send(
             observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             window = _Window(message, room, most, observer, scheduler)
-            taken = source.subscribe(
-                window.take, observer.on_error, window.end, scheduler=scheduler
-            )
+            with felt(window.gate.valve):
+                taken = source.subscribe(
+                    window.take, observer.on_error, window.end, scheduler=scheduler
+                )
             return CompositeDisposable(taken, Disposable(window.gate.clear), window.watches)
 
         return Observable(subscribe)

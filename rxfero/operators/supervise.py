@@ -15,6 +15,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxfero.errors import ConfigurationError
 from rxfero.operators.checks import optional, share, some_seconds, whole
+from rxfero.operators.pressure import felt, unfelt, valves_below
 from rxfero.operators.reports import report
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ def supervise(
             running, timer = SerialDisposable(), SerialDisposable()
             failures = 0
             begun = clock.now
+            valves = valves_below()
 
             def failed(error: Exception) -> None:
                 nonlocal failures
@@ -94,9 +96,10 @@ def supervise(
                 nonlocal begun
                 del scheduler, state
                 begun = clock.now
-                running.disposable = source.subscribe(
-                    observer.on_next, failed, observer.on_completed, scheduler=clock
-                )
+                with unfelt(), felt(*valves):
+                    running.disposable = source.subscribe(
+                        observer.on_next, failed, observer.on_completed, scheduler=clock
+                    )
 
             begin()
             return CompositeDisposable(running, timer)

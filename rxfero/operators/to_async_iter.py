@@ -12,6 +12,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.errors import ConfigurationError, Overloaded
 from rxfero.operators.checks import attribute, whole
+from rxfero.operators.pressure import Valve, felt
 
 T = TypeVar("T")
 
@@ -29,8 +30,8 @@ def to_async_iter(
 
     Args:
         maxsize: Items kept for a slow consumer.
-        overflow: What happens beyond: "block" keeps them (a source that cannot wait is not made to
-            lose items), "drop_old", "drop_new", "latest" (only the newest), "error" (it is
+        overflow: What happens beyond: "block" lets a source that pulls wait, and keeps those of one
+            that cannot, "drop_old", "drop_new", "latest" (only the newest), "error" (it is
             unsubscribed, and after what is kept comes Overloaded). "conflate" keeps the latest item
             of each key from the first on, in the place of the one that waits; beyond `maxsize`
             keys the oldest goes.
@@ -69,7 +70,11 @@ class Pull(AsyncIterator[T]):
         self._ended: BaseException | None = None
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._subscription = SingleAssignmentDisposable()
-        self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
+        self._valve = Valve()
+        with felt(*([self._valve] if overflow == "block" else ())):
+            self._subscription.disposable = source.subscribe(
+                self._next, self._end, self._completed
+            )
 
     def stats(self) -> dict[str, int]:
         """Give how many items wait, were given, and were skipped by the policy."""
@@ -88,6 +93,7 @@ class Pull(AsyncIterator[T]):
                 return
             self._drop(len(items) if self._overflow == "latest" else 1)
         items.append(item if self._select is None else self._name)
+        self._valve.turn(shut=len(items) >= self._maxsize)
         self._wake()
 
     def _replaces(self, item: T) -> bool:
@@ -147,9 +153,11 @@ class Pull(AsyncIterator[T]):
                 raise
         self._given += 1
         first = self._items.popleft()
+        self._valve.turn(shut=False)
         return first if self._select is None else self._latest.pop(first)
 
     async def aclose(self) -> None:
         """Stop: the source is unsubscribed, pending reads end."""
         self._subscription.dispose()
+        self._valve.turn(shut=False)
         self._completed()

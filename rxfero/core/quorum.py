@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rxfero.core.change import DATA, Record
+from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.log import Log
+from rxfero.core.sessions import Sessions
 from rxfero.core.state import State
+
+NUMBERED = (DATA, VOID, LOST, COUNT)  # kinds of records that a session may have numbered
 
 
 class Quorum(NamedTuple):
@@ -38,25 +41,25 @@ class Quorum(NamedTuple):
 class Prefix:
     """The committed prefix of one shard's log, and what it comes to.
 
-    Use: `commit` is the highest number known to be committed, `number` how far `state` goes:
-    they differ while records in between are not here.
+    Use: `commit` is the highest number known to be committed, `number` how far `state` and
+    `sessions` go: they differ while records in between are not here.
     Invariant: neither decreases (I8, I13).
     """
 
-    __slots__ = ("_later", "commit", "heard", "number", "state")
+    __slots__ = ("_later", "commit", "heard", "number", "sessions", "state")
 
     def __init__(self) -> None:
-        self.state = State()
+        self.state, self.sessions = State(), Sessions()
         self.number = self.commit = 0
         self.heard = 0  # what owners have told, though it may not be here yet
-        self._later: tuple[int, State] | None = None
+        self._later: tuple[int, State, Sessions] | None = None
 
     def advance(self, log: Log, commit: int) -> tuple[list[Record], bool]:
         """Commit up to a number; give the records that count now, and whether some were jumped."""
         self.commit = max(self.commit, commit)
         jumped = False
         if self._later is not None and self.commit >= self._later[0]:
-            self.number, self.state = self._later
+            self.number, self.state, self.sessions = self._later
             self._later, jumped = None, True
         if self.number >= self.commit or self.number < log.base:
             return [], jumped
@@ -64,16 +67,19 @@ class Prefix:
         for record in records:
             if record.kind == DATA:
                 self.state.apply(record)
+            if record.sid and record.kind in NUMBERED:
+                self.sessions.note(record.sid, record.seq, record.number, record.hlc)
         self.number += len(records)
         return records, jumped
 
-    def rebase(self, log: Log, state: State) -> None:
-        """Note that the log has begun anew, with `state` at its end."""
+    def rebase(self, log: Log, state: State, sessions: Sessions) -> None:
+        """Note that the log has begun anew, with this state and these sessions at its end."""
         self._later = None
         if self.number < log.base:
-            later = State()
+            later, known = State(), Sessions()
             later.load(state.dump())
-            self._later = (log.end, later)
+            known.load(sessions.dump())
+            self._later = (log.end, later, known)
 
     def __repr__(self) -> str:
         return f"<Prefix to {self.number} of {self.commit}>"

@@ -275,7 +275,7 @@ class Shard:
         """
         return [
             (self.view if seen else self.state).dump(),
-            self.sessions.dump(),
+            (self.prefix.sessions if seen and self.prefix else self.sessions).dump(),
             [[*term, spans] for term, spans in sorted(self.covers.items())],
             self.count,
             sorted(self.marks),
@@ -295,7 +295,7 @@ class Shard:
         if self.prefix is None:
             self.view = self.state
         else:
-            self.prefix.rebase(self.log, self.state)
+            self.prefix.rebase(self.log, self.state, self.sessions)
 
     def invariants(self) -> None:
         """Check what must hold between any two events."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxfero.core.catchup import Cursor, Image, image, install, locate, tails
+from rxfero.core.change import DATA, VOID
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Prefix, Quorum
 from rxfero.core.shard import Shard
@@ -29,6 +30,36 @@ def commit(shard: Shard, number: int) -> tuple[list[int], bool]:
     records, jumped = prefix_of(shard).advance(shard.log, number)
     shard.view = prefix_of(shard).state
     return [r.number for r in records], jumped
+
+
+def test_what_a_client_is_told_of_sessions_goes_as_far_as_what_it_is_shown() -> None:
+    shard = written(ONE)
+    for number, seq in ((2, 1), (3, 2)):
+        shard.append(data(ONE, number, sid="s", seq=seq))
+    commit(shard, 2)
+    _, _, _, _, end, dump = unpack(image(shard, ONE, 0, seen=True))
+    assert end == 2
+    _, ((sid, floor, top, last, *_),) = dump[1]
+    assert (sid, floor, top, last) == ("s", 1, 1, 2), "its second write may be undone yet"
+    commit(shard, 3)
+    assert prefix_of(shard).sessions == shard.sessions
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=20), st.data())
+def test_law_the_sessions_of_the_prefix_are_those_of_its_records(
+    writes: list[tuple[str, bool]], drawn: st.DataObject
+) -> None:
+    shard, seqs = written(ONE), dict.fromkeys("ab", 0)
+    for number, (sid, refused) in enumerate(writes, 2):
+        seqs[sid] += 1
+        kind = VOID if refused else DATA
+        shard.append(data(ONE, number, sid=sid, seq=seqs[sid], kind=kind))
+    for number in sorted(drawn.draw(st.lists(st.integers(1, len(writes) + 1), max_size=4))):
+        commit(shard, number)
+    again = written(ONE)
+    for record in shard.log.records[1 : prefix_of(shard).number]:
+        again.append(record)
+    assert prefix_of(shard).sessions == again.sessions
 
 
 @pytest.mark.parametrize(("voters", "need"), [("abc", 2), ("abcde", 3)])

@@ -4,13 +4,14 @@ As long as the reader keeps up, changes wait in a queue. When the queue is full,
 listening and remembers where it stands; when it has read what waits, it reads on from the log, and
 listens again once it has caught up. So a slow reader costs `maxsize` changes, however far it is
 behind, and loses none: where the history no longer reaches back, `reset` is told and the state
-comes.
+comes. One that begins at a position reads from there in the same way.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import reactivex
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxfero.core.change import Change
@@ -49,7 +50,11 @@ class Reader(Pull[Change]):
         self._ends = heads(replica)
         self._begins, self._behind, self._lags = True, False, 0
         begin = self._position() if isinstance(since, str) and since == "now" else since
-        super().__init__(changes_since(replica, hub, event, begin), maxsize, "block")
+        source = changes_since(replica, hub, event, begin)
+        if isinstance(since, Position):  # all since then may be much: it is read as it is wanted
+            self._ends = {offset.shard: offset for offset in since.offsets}
+            self._behind, source = True, reactivex.never()
+        super().__init__(source, maxsize, "block")
         self._begins = False
 
     def stats(self) -> dict[str, int]:
@@ -103,7 +108,9 @@ class Reader(Pull[Change]):
     def _listen(self) -> None:
         source = changes_since(self._replica, self._hub, self._event, self._position())
         self._behind, self._begins = False, True
-        self._ends.update(heads(self._replica))
+        for shard, head in heads(self._replica).items():
+            known = self._ends.get(shard)  # of another node, which may have had more
+            self._ends[shard] = head if known is None else max(head, known)
         self._subscription = SingleAssignmentDisposable()
         self._subscription.disposable = source.subscribe(self._next, self._end, self._completed)
         self._begins = False

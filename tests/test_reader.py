@@ -51,6 +51,46 @@ def test_law_what_is_read_is_the_log_however_slowly(acts: list[str], keys: int) 
     assert len(seen) == len(users.changes)
 
 
+@settings(deadline=None)
+@given(ACTS, ACTS)
+def test_law_from_a_position_on_what_is_read_is_the_log_and_few_are_held(
+    before: list[str], after: list[str]
+) -> None:
+    users = FakeCache()
+    for number, _ in enumerate(before):
+        users.update(f"k{number % 3}", number)
+    position = users.partitions.position()
+    for number, act in enumerate(before):
+        for n in range(1 if act == "write" else 3 * SIZE):
+            users.update(f"k{(number + n) % 3}", -number)
+    stream = users.stream(maxsize=SIZE, since=position)
+    assert stream.stats()["waiting"] == 0
+    due, seen = len(users.changes) - len(before), []
+    for number, act in enumerate(after):
+        if act == "read" and len(seen) < due:
+            seen += taken(stream, 1)
+        elif act != "read":
+            users.update(f"k{number % 3}", number)
+            due += 1
+        assert stream.stats()["waiting"] <= SIZE
+    seen += taken(stream, due - len(seen))
+    assert_gap_free(seen, users.changes)
+    assert sorted(c.offset for c in seen) == sorted(c.offset for c in users.changes[len(before) :])
+
+
+def test_a_position_of_a_node_that_had_more_is_waited_for() -> None:
+    ahead, users = FakeCache(), FakeCache()
+    for number in range(3):
+        ahead.update("k", number)
+    users.update("k", 0)
+    stream = users.stream(maxsize=SIZE, since=ahead.partitions.position())
+    with pytest.raises(TimeoutError):
+        taken(stream, 1)
+    for number in range(1, 5):
+        users.update("k", number)
+    assert [change.value for change in taken(stream, 2)] == [3, 4]
+
+
 async def test_a_slow_reader_holds_few_and_loses_none() -> None:
     async with Cluster() as cluster:
         server, client = await cluster.server(), await cluster.client()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from reactivex import Observable
@@ -82,8 +83,10 @@ class _Reader(Generic[T]):
 
     def stop(self) -> None:
         self._stopped = True
-        if self.task is not asyncio.current_task():
-            self.task.cancel()
+        with suppress(RuntimeError):  # no loop runs, so no task of it does
+            if self.task is asyncio.current_task():
+                return
+        self.task.cancel()
 
     async def _read(self) -> None:
         iterator = self._made().__aiter__()

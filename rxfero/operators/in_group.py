@@ -20,6 +20,7 @@ from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError, RxferoError
 from rxfero.operators.checkpoint import checkpoint
 from rxfero.operators.checks import able, function, some_seconds, whole
+from rxfero.operators.from_async_iter import from_async_iter
 from rxfero.operators.map_async import map_async
 from rxfero.operators.reports import report
 from rxfero.operators.retry_send import DeadLetter
@@ -72,7 +73,8 @@ def in_group(
         ConfigurationError: an argument is of the wrong type, or there is no name. Down `on_error`:
             another member has other slots, or follows other keys (`follow=`).
     """
-    able("in_group.source", able("in_group.source", source, "on"), "get")
+    for method in ("on", "get", "stream"):
+        able("in_group.source", source, method)
     able("in_group.source", getattr(source, "partitions", None), "position")
     name = _text("name", getattr(source, "group", None) if name is None else name)
     place("in_group", registry, name)
@@ -260,7 +262,8 @@ class _Share:
                 assert offset is not None, "what the log tells has an offset"
                 return offset.shard % self._slots == slot and not position.has(offset)
 
-            return self._source.on("change", since=begin).pipe(ops.filter(left))
+            stream = cast("Any", self._source).stream("change", since=begin)
+            return from_async_iter(stream).pipe(ops.filter(left))
 
         return reactivex.defer(begun).pipe(
             map_async(self._handle),

@@ -118,6 +118,7 @@ async def play(params: dict[str, Any]) -> None:
             stats = cache.stats()
             say(
                 "result", count=part.count, waiting=part.waiting, lags=part.lags,
+                pending=stats["pending"],
                 resets=part.resets, rss=stats["rss"] / MIB,
             )
         if work is not None:
@@ -148,7 +149,7 @@ async def measure(load: str, given: argparse.Namespace) -> list[dict[str, Any]]:
         rows.append({
             "load": load, "process": role,
             "items a s": (last["count"] - first["count"]) / max(last_at - first_at, 1e-9),
-            "waited at most": max(one["waiting"] for _, one in told),
+            "waited at most": max(max(one["waiting"], one["pending"]) for _, one in told),
             "read from the log": last["lags"], "resets": last["resets"],
             "rss MiB": first["rss"], "rss MiB at the end": last["rss"],
         })  # fmt: skip

@@ -23,7 +23,11 @@ MEMBERS_MAX = 256  # of those told to a monitor
 
 
 def figures(node: Node) -> dict[str, Any]:
-    """Give counts, bytes and shares of a node: see `docs/cli.md` for each."""
+    """Give counts, bytes and shares of a node.
+
+    `pending` are its requests that are not answered yet, `handling` those of others that its
+    handler has not answered; a sink that is too slow shows in both.
+    """
     replica = node.replica
     cluster = replica.cluster
     me = replica.members.me
@@ -45,6 +49,7 @@ def figures(node: Node) -> dict[str, Any]:
         "clients": len(cluster.clients),
         "pending": len(replica.requests.pending),
         "pending_bytes": replica.requests.bytes,
+        "handling": len(replica.owner.open),
         "turns": node.turns,
         "uptime": round(node.now - node.born, 3),
         "rss": _rss(),

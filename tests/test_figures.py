@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from rxfero.figures import told
-from tests.integration.cluster import Cluster, stable
+from tests.integration.cluster import Cluster, stable, until
 
 
 async def test_the_figures_say_what_is_there() -> None:
@@ -25,3 +26,21 @@ async def test_the_figures_say_what_is_there() -> None:
         assert figures["rss"] >= 0
         assert json.loads(json.dumps(figures)) == figures
         assert [row[0] for row in told(one._node)["others"]] == [two.id]
+
+
+async def test_a_sink_that_is_too_slow_shows_on_both_sides() -> None:
+    async with Cluster() as cluster:
+        gate = asyncio.Event()
+
+        async def slow(request: object) -> str:
+            await gate.wait()
+            return "done"
+
+        server = await cluster.server(slow)
+        client = await cluster.client()
+        sent = [client.peers.send("work") for _ in range(5)]
+        await until(lambda: server.stats()["handling"] == 5, server)
+        assert client.stats()["pending"] == 5
+        gate.set()
+        assert await asyncio.gather(*sent) == ["done"] * 5
+        assert server.stats()["handling"] == client.stats()["pending"] == 0

@@ -4,7 +4,8 @@
 steady rate, to keys that it goes round and round, and reads all changes. Beside them one server or
 client after the other joins, writes, and leaves or is killed. Each second the ones that stay tell
 their memory, tasks and open files; shown are these at the first and the last of the time measured,
-and their slope, by least squares. The first fifth is left out: until then histories fill.
+and their slope, by least squares. The first fifth (`--warm`) is left out: until then histories fill, and
+tables of sessions, which hold the last 256 that wrote to a shard.
 
 Exit status 0 if no write failed or was refused, and all servers hold the same at the end.
 """
@@ -30,7 +31,6 @@ from rxfero import Cache, fero, run
 from rxfero.core.value import pack
 
 CONSTANTS = {"shards": 16, "partitions.history.max": 64}  # histories, sessions: full soon
-WARM = 0.2  # of the time
 MEASURED = ("rss MiB", "tasks", "files")
 AWAIT_S = 60.0
 UNDER_WAY = 16  # writes at once
@@ -206,7 +206,7 @@ class Soak:
     def _figures(self, seconds: float, equal: bool) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
         for name, told in self._told.items():
-            measured = [(at, one) for at, one in told if at >= WARM * seconds] or told[-1:]
+            measured = [(at, one) for at, one in told if at >= self._given.warm * seconds] or told[-1:]
             row: dict[str, Any] = {"process": name, "samples": len(measured)}
             for what in MEASURED:
                 row[what] = float(measured[0][1][what])
@@ -229,6 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--rate", type=whole, default=500, help="writes a second")
     options.add_argument("--keys", type=whole, default=1000, help="keys that a writer goes round")
     options.add_argument("--every", type=float, default=5.0, help="seconds that a guest stays")
+    options.add_argument("--warm", type=float, default=0.2, help="share of the time left out")
     options.add_argument("--json", action="store_true")
     options.add_argument("--role", help=argparse.SUPPRESS)
     given = options.parse_args(arguments)
@@ -237,6 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given.minutes > 0 or not given.every > 0:
         options.error("--minutes and --every are more than 0")
+    if not 0 <= given.warm < 1:
+        options.error("--warm is 0 to less than 1")
     found = asyncio.run(Soak(given).run())
     print(file=sys.stderr)
     if given.json:

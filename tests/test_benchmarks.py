@@ -315,7 +315,7 @@ def test_what_grew_or_waited_beyond_its_bound_is_told() -> None:
     assert not sink.within([{**row, "waited at most": sink.WAITING + 1}], 2)
 
 
-@pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--every", "-1"], ["--rate", "x"]])
+@pytest.mark.parametrize("wrong", [["--minutes", "0"], ["--every", "-1"], ["--warm", "1"], ["--rate", "x"]])
 def test_a_soak_that_cannot_be_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         soak.main(wrong)

@@ -4,8 +4,8 @@
 steady rate, to keys that it goes round and round, and reads all changes. Beside them one server or
 client after the other joins, writes, and leaves or is killed. Each second the ones that stay tell
 their memory, tasks and open files; shown are these at the first and the last of the time measured,
-and their slope, by least squares. The first fifth (`--warm`) is left out: until then histories fill, and
-tables of sessions, which hold the last 256 that wrote to a shard.
+and their slope, by least squares. The first fifth (`--warm`) is left out: until then histories fill,
+and tables of sessions, which hold the last 256 that wrote to a shard.
 
 Exit status 0 if no write failed or was refused, and all servers hold the same at the end.
 """
@@ -206,7 +206,8 @@ class Soak:
     def _figures(self, seconds: float, equal: bool) -> dict[str, Any]:
         rows: list[dict[str, Any]] = []
         for name, told in self._told.items():
-            measured = [(at, one) for at, one in told if at >= self._given.warm * seconds] or told[-1:]
+            first = self._given.warm * seconds
+            measured = [(at, one) for at, one in told if at >= first] or told[-1:]
             row: dict[str, Any] = {"process": name, "samples": len(measured)}
             for what in MEASURED:
                 row[what] = float(measured[0][1][what])

@@ -4,8 +4,8 @@
 steady rate, to keys that it goes round and round, and reads all changes. Beside them one server or
 client after the other joins, writes, and leaves or is killed. Each second the ones that stay tell
 their memory, tasks and open files; shown are these at the first and the last of the time measured,
-and their slope, by least squares. The first fifth (`--warm`) is left out: until then histories fill,
-and tables of sessions, which hold the last 256 that wrote to a shard.
+and their slope, by least squares. The first fifth (`--warm`) is left out: until then histories
+fill, and tables of sessions (the last 256 of each shard).
 
 Exit status 0 if no write failed or was refused, and all servers hold the same at the end.
 """

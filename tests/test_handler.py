@@ -21,6 +21,7 @@ from rxfero.errors import (
     ValueRefused,
 )
 from rxfero.handler import WAITING, takes_cache
+from rxfero.testing import SimulatedCluster, simulate
 from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
 
 
@@ -218,6 +219,34 @@ async def test_a_stream_goes_at_the_pace_of_who_takes_it() -> None:
         assert made[0] <= len(seen) + WINDOW + 1
         taking.dispose()
         await asyncio.wait_for(closed.wait(), WAIT_S)
+
+
+def test_a_stream_goes_on_though_its_key_moves_to_another_server() -> None:
+    count = WINDOW * 4
+
+    async def numbers() -> Any:
+        for number in range(count):
+            await asyncio.sleep(0.01)
+            yield number
+
+    async def play() -> tuple[dict[str, list[int]], set[str]]:
+        def handler(request: Any) -> Any:
+            return numbers() if request.type == "count" else request.next()
+
+        async with SimulatedCluster(seed=3, handler=handler, servers=1, clients=1) as cluster:
+            client, seen = cluster["c1"].cache, {f"k{n}": list[int]() for n in range(8)}
+            for key, taken in seen.items():
+                client.peers.send({"type": "count", "key": key}).on("reply").subscribe(taken.append)
+            await asyncio.sleep(1)
+            await cluster.add_server()
+            await cluster.whole()
+            moved = {key for key in seen if client.peers.owner((key,)).id == "s2"}
+            await cluster.until(lambda: all(len(t) == count for t in seen.values()), timeout_s=60)
+        return seen, moved
+
+    seen, moved = simulate(play())
+    assert moved, "the new server owns some of the keys"
+    assert all(taken == list(range(count)) for taken in seen.values())
 
 
 async def test_a_stream_that_nobody_takes_ends_in_time() -> None:

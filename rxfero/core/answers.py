@@ -2,8 +2,8 @@
 
 A handler may answer with a stream. WINDOW answers may be on their way; so many more as the caller
 has taken it asks for (MORE), so a caller that takes none stops the stream, and costs a window. One
-that goes away, or no longer waits, ends it (CANCEL). Both words go the way of the request, by the
-owner of its shard, and the answers (PARTIAL) come back through the server that it went through.
+that goes away, or no longer waits, ends it (CANCEL). Both words go the way of the request: to the
+owner of its shard or, as that may change, to who answers, as soon as an answer (PARTIAL) says it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Answers:
     def send(self, inbound: Inbound, value: bytes) -> None:
         """Send one of several answers of a handler."""
         dest = inbound.dest
-        body = [dest.to, dest.sid, inbound.number, value]
+        body = [dest.to, dest.sid, inbound.number, value, self._cluster.name]
         if dest.route:
             self._cluster.say(dest.route, frame.PARTIAL, body)
         else:
@@ -53,7 +53,7 @@ class Answers:
     def on_word(self, kind: int, body: list[Any]) -> None:
         """Hear that a stream shall end (CANCEL) or go on (MORE), or pass the word on."""
         try:
-            _, sid, number, shard, *rest = body
+            _, sid, number, where, *rest = body
             inbound = self._owner.open.get((sid, number))
         except (TypeError, ValueError) as error:
             raise ProtocolError("a CANCEL or MORE that cannot be read") from error
@@ -66,10 +66,13 @@ class Answers:
                 inbound.more(count)
             elif not asks and inbound.cancel is not None:
                 inbound.cancel()
-        elif type(shard) is int and 0 <= shard < self._cluster.count:
-            target = self._server_of(self._cluster.shards[shard])
-            if target is not None and target in self._cluster.servers:
-                self._cluster.say(target, kind, body)
+            return
+        target = where
+        if type(where) is int:
+            known = 0 <= where < self._cluster.count
+            target = self._server_of(self._cluster.shards[where]) if known else None
+        if type(target) is str and target in self._cluster.servers:
+            self._cluster.say(target, kind, body)
 
     def gone(self, name: str) -> None:
         """A client or server has gone: stop the streams that answer it."""
@@ -83,7 +86,7 @@ class Answers:
         """Take one of several answers, or hand it to the node it is for."""
         cluster = self._cluster
         try:
-            to, sid, number, value = body
+            to, sid, number, value, by = body
         except ValueError as error:
             raise ProtocolError("a PARTIAL that cannot be read") from error
         if to != cluster.name:
@@ -93,6 +96,11 @@ class Answers:
         call = self._requests.pending.get(number)
         if sid == self._requests.sid and call is not None:
             check_all([value])
+            if type(by) is not str:
+                raise ProtocolError("a PARTIAL of nobody")
+            if call.handler not in (None, by):
+                return  # it was lost for a while, and another has begun anew
+            call.handler = by
             call.streams += 1
             if call.streams - call.taken > 8 * WINDOW:  # each new owner may begin with a window
                 raise ProtocolError("answers far beyond the window")
@@ -118,7 +126,8 @@ class Answers:
 
     def _tell(self, call: Call, kind: int, rest: list[int]) -> None:
         cluster = self._cluster
-        body = [cluster.name, self._requests.sid, call.number, call.shard, *rest]
+        where = call.shard if call.handler is None else call.handler
+        body = [cluster.name, self._requests.sid, call.number, where, *rest]
         if call.target is None or call.target == cluster.name:
             self.on_word(kind, body)
         else:

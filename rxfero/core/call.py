@@ -76,6 +76,7 @@ class Call:
     offset: Offset | None = None
     deadline = 0.0
     target: str | None = None
+    handler: str | None = None  # who sends several answers
     streams = taken = 0  # answers that came before the last; those that the handler knows of
     watchers: tuple[Any, ...] = ()  # who is to be told of the outcome
 

@@ -483,6 +483,7 @@ class Replica:
             if shard.owner == name:
                 shard.owner = None
         self.owner.resolve_all()
+        self.requests.resend(cluster.now, lost=name)
 
     def _payload(self) -> list[Any]:
         """What a PING tells: digests of the table and of what this node owns."""

@@ -47,8 +47,7 @@ class Requests:
     """The session of one process: numbers, pending and retained requests.
 
     Args:
-        name: This node's name; the session id starts with it.
-        rng: Source of the session id's random part and of jitter.
+        name, rng: The session id starts with the one and ends with the other's; also for jitter.
         timeout_s: Default seconds until a request ends in a timeout.
         retain: Acknowledged writes kept (records, bytes).
         follows: The shards of which this process has the log; None: of all.
@@ -162,8 +161,18 @@ class Requests:
         self._progress, self._retry_s = now, RETRY_S
 
     def resend(self, now: float, lost: str | None = None) -> None:
-        """Queue again, in order, all that is unanswered (or all that went to one lost server)."""
-        self._enqueue([c for c in self.pending.values() if lost is None or c.target == lost])
+        """Queue again, in order, all that is unanswered (or all that went to one lost server).
+
+        Who sends a stream of answers has the request: it is not sent again while that lives.
+        """
+        calls = self.pending.values()
+        if lost is None:
+            again = [c for c in calls if c.handler is None]
+        else:
+            again = [c for c in calls if lost in (c.target, c.handler)]
+            for call in again:
+                call.handler = None
+        self._enqueue(again)
         self._progress = now
 
     # --- answers
@@ -182,12 +191,7 @@ class Requests:
         return calls
 
     def reply(
-        self,
-        numbers: Any,
-        statuses: list[int] | None,
-        term: Term,
-        offsets: Any,
-        values: Any,
+        self, numbers: Any, statuses: list[int] | None, term: Term, offsets: Any, values: Any,
         now: float,
     ) -> list[Call]:
         """Take a column of answers; give the calls that settled."""
@@ -295,17 +299,14 @@ class Requests:
             if other.shard == shard and other.seq:
                 have[other.seq] = other
         if any(seq not in have for seq in range(expected, call.seq)):
-            if expected == 1 and not any(s in have for s in range(1, call.seq)):
-                self._restart(shard, [], now)
-            else:
-                missing = [s for s in range(expected, call.seq) if s not in have]
-                self._restart(shard, missing, now)
+            missing = [s for s in range(expected, call.seq) if s not in have]
+            begins = expected == 1 and len(missing) == call.seq - 1
+            self._restart(shard, [] if begins else missing)
             return
         self._enqueue([have[s] for s in sorted(have) if s >= expected])
 
-    def _restart(self, shard: int, missing: list[int], now: float) -> None:
+    def _restart(self, shard: int, missing: list[int]) -> None:
         """Open a new session: this one has a hole that nobody can fill."""
-        del now
         self.lost.append((shard, missing))
         for call in list(self.pending.values()):
             if call.seq:
@@ -352,8 +353,7 @@ class Requests:
             self._soonest = soonest
         if now >= self._hurry:
             self._enqueue([c for c in self.pending.values() if c.shard in self._refused])
-            self._refused.clear()
-            self._hurry = float("inf")
+            self._refused, self._hurry = set(), float("inf")
         if self.pending and now >= self._progress + self._retry_s:
             self.resend(now)
             self._retry_s = min(RETRY_S_MAX, self._retry_s * 2) * (0.75 + self._rng.random() / 2)
@@ -365,7 +365,8 @@ class Requests:
         """Send again what others' answers have passed by: it was lost behind a server we hear."""
         oldest = next(iter(self.pending))
         if oldest == self._oldest:
-            self._enqueue([c for n, c in self.pending.items() if n <= self._newest])
+            late = [c for n, c in self.pending.items() if n <= self._newest]
+            self._enqueue([c for c in late if c.handler is None])
             self._look_s = min(RETRY_S_MAX, self._look_s * 2)
         else:
             self._look_s = RETRY_S

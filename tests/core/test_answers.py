@@ -42,7 +42,7 @@ def handled() -> tuple[Answers, Cluster, list[Any]]:
     said(cluster)
     answers = answers_of(router)
     answers.send(inbound, ONE)
-    assert said(cluster) == [("c", frame.PARTIAL, ["c", "s", 1, ONE])]
+    assert said(cluster) == [("c", frame.PARTIAL, ["c", "s", 1, ONE, "me"])]
     return answers, cluster, told
 
 
@@ -50,9 +50,12 @@ def test_parts_of_an_answer_keep_its_request_alive() -> None:
     answers, _, call = asked("a", client=True)
     sid = answers._requests.sid
     for of, number in ((sid, 1), ("another", 1), (sid, 2)):
-        answers.on_partial(["me", of, number, ONE])
+        answers.on_partial(["me", of, number, ONE, "a"])
     assert (answers.came, call.deadline) == ([(call, ONE)], 150.0)
-    for body in ([], ["me"], ["me", 1, 2, 3, 4], ["me", sid, 1, b"\xc1"], ["me", sid, 1, 7]):
+    for body in (
+        [], ["me"], ["me", 1, 2, 3, 4, 5], ["me", sid, 1, b"\xc1", "a"], ["me", sid, 1, 7, "a"],
+        ["me", sid, 1, ONE, 7],
+    ):  # fmt: skip
         with pytest.raises((ProtocolError, TypeError)):
             answers.on_partial(body)
 
@@ -60,7 +63,7 @@ def test_parts_of_an_answer_keep_its_request_alive() -> None:
 @pytest.mark.parametrize("role", ["clients", "servers"])
 def test_a_part_goes_on_to_the_node_whose_request_went_through(role: str) -> None:
     router, cluster = router_of("owner")
-    answers, body = answers_of(router), ["there", "s", 1, ONE]
+    answers, body = answers_of(router), ["there", "s", 1, ONE, "owner"]
     answers.on_partial(body)
     assert said(cluster) == [], "nobody of that name is linked"
     getattr(cluster, role)["there"] = 9
@@ -109,7 +112,10 @@ def test_a_word_is_passed_on_to_the_owner(kind: int, rest: list[int], shard: Any
     answers.on_word(kind, ["c", "s", 1, shard, *rest])
     assert said(cluster) == []
     answers.on_word(kind, ["c", "s", 1, 3, *rest])
-    assert said(cluster) == [("owner", kind, ["c", "s", 1, 3, *rest])]
+    answers.on_word(kind, ["c", "s", 1, "gone", *rest])
+    answers.on_word(kind, ["c", "s", 1, "owner", *rest])
+    where = [body[3] for name, of, body in said(cluster) if (name, of) == ("owner", kind)]
+    assert where == [3, "owner"]
 
 
 def test_a_caller_tells_where_its_request_went() -> None:
@@ -117,14 +123,15 @@ def test_a_caller_tells_where_its_request_went() -> None:
     shard, sid = cluster.shard_of("k"), answers._requests.sid
     answers.more(call, 128)
     answers.late([call])
-    answers.on_partial(["me", sid, 1, ONE])
+    assert said(cluster) == [("owner", frame.MORE, ["me", sid, 1, shard, 128])]
+    answers.on_partial(["me", sid, 1, ONE, "third"])  # who had the shard when it came
     answers.late([call, Call("other", None, ONE)])
+    answers.more(call, 5)
     answers.cancel(call)
-    whose = ["me", sid, 1, shard]
     assert said(cluster) == [
-        ("owner", frame.MORE, [*whose, 128]),
-        ("owner", frame.CANCEL, whose),  # of what is late, only a stream
-        ("owner", frame.CANCEL, whose),
+        ("owner", frame.CANCEL, ["me", sid, 1, "third"]),  # of what is late, only a stream
+        ("owner", frame.MORE, ["me", sid, 1, "third", 5]),
+        ("owner", frame.CANCEL, ["me", sid, 1, "third"]),
     ]
     assert answers._requests.pending == {}
     call.done = True
@@ -132,16 +139,33 @@ def test_a_caller_tells_where_its_request_went() -> None:
     assert said(cluster) == [], "it has ended"
 
 
+def test_a_request_that_is_being_answered_is_not_sent_again_unless_who_answers_is_lost() -> None:
+    answers, cluster, call = asked("owner", "other")
+    requests = answers._requests
+    requests.resend(cluster.now)
+    assert requests.drain(cluster.now) == [call]
+    answers.on_partial(["me", requests.sid, 1, ONE, "owner"])
+    answers.on_partial(["me", requests.sid, 1, ONE, "other"])
+    assert answers.came == [(call, ONE)], "two streams are not mixed"
+    requests.resend(cluster.now)
+    requests.resend(cluster.now, lost="third")
+    assert requests.drain(cluster.now) == []
+    requests.resend(cluster.now, lost="owner")
+    assert requests.drain(cluster.now) == [call]
+    answers.on_partial(["me", requests.sid, 1, ONE, "other"])
+    assert len(answers.came) == 2
+
+
 def test_a_peer_that_minds_no_window_is_refused() -> None:
     answers, _, call = asked("owner")
     sid = answers._requests.sid
     for _ in range(WINDOW):
-        answers.on_partial(["me", sid, 1, ONE])
+        answers.on_partial(["me", sid, 1, ONE, "owner"])
     answers.more(call, WINDOW)
     for _ in range(8 * WINDOW):
-        answers.on_partial(["me", sid, 1, ONE])
+        answers.on_partial(["me", sid, 1, ONE, "owner"])
     with pytest.raises(ProtocolError, match="window"):
-        answers.on_partial(["me", sid, 1, ONE])
+        answers.on_partial(["me", sid, 1, ONE, "owner"])
 
 
 def test_a_request_cancelled_before_it_was_sent_is_never_sent() -> None:

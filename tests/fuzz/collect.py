@@ -41,9 +41,9 @@ WRITTEN: dict[int, list[list[Any]]] = {
     frame.REFUSE: [["another cluster"]],
     frame.PINGACK: [["n1", 20]],
     frame.RELAY: [["n0", "n1", frame.PINGREQ, b"\x91\xa2n1"], ["n1", "x0", 1, b"\x90"]],
-    frame.PARTIAL: [["n0", "n0-000000000000", 1, b"\x01"], ["x0", "x0-0", 1, b"\xc0"]],
+    frame.PARTIAL: [["n0", "n0-000000000000", 1, b"\x01", "n1"], ["x0", "x0-0", 1, b"\xc0", "n1"]],
     frame.CANCEL: [["x0", "x0-000000000000", 1, 3]],
-    frame.MORE: [["x0", "x0-000000000000", 1, 3, 128]],
+    frame.MORE: [["x0", "x0-000000000000", 1, "n1", 128]],
     frame.MESSAGE: [
         ["x0-000000000000", [1, 3], "ping", None, pack_scalars([1, "a", None])],
         ["x0-000000000000", [0, [4, 7]], ["a", "b"], ["k0", ["k1", "f"]], pack_scalars([1, 2])],

@@ -99,6 +99,11 @@ class Transport:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
+            # Two processes may bind one port before either listens on it. Who then may not is told
+            # so by asyncio; uvloop gives it a server that is closed, without a socket.
+            if server.sockets[0] is None:  # pyright: ignore[reportUnnecessaryComparison]
+                server.close()
+                continue
             self._servers.append(server)
             name = server.sockets[0].getsockname()
             return name[0], name[1]

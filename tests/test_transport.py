@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -239,6 +240,37 @@ async def test_a_taken_port_is_told_at_once(make):
 
     with pytest.raises(AddressInUse, match=str(port)):
         await b.transport.listen(HOST, port)
+
+
+class Raced:
+    """A loop on which another process listens first, on the first port that is bound."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop, self.closed, self._raced = loop, 0, False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.loop, name)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    async def create_server(self, *given: object) -> object:
+        if not self._raced:
+            self._raced = True
+            return SimpleNamespace(sockets=[None], close=self.close)
+        return await self.loop.create_server(*given)
+
+
+async def test_a_port_on_which_another_listens_in_the_same_moment_is_taken(make):
+    first, second = free_ports(2)
+    a, b = make(), make()
+    for node in (a, b):
+        node.transport.loop = Raced(node.transport.loop)
+
+    assert await a.transport.listen(HOST, (first, second)) == (HOST, second)
+    assert a.transport.loop.closed == 1
+    with pytest.raises(AddressInUse):
+        await b.transport.listen(HOST, first)
 
 
 async def test_a_host_that_is_not_ours_is_told_at_once(make):

@@ -22,6 +22,7 @@ from benchmarks import (
     journal,
     latency,
     npm,
+    plots,
     processes,
     sink,
     soak,
@@ -320,3 +321,49 @@ def test_a_soak_that_cannot_be_is_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         soak.main(wrong)
     assert ended.value.code == 2
+
+
+def test_all_of_them_are_run_saved_and_drawn(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--loads", "tiny", "--save", str(tmp_path)],
+        capture_output=True, text=True, env=environment, cwd=ROOT, timeout=80, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for title in ("sacks", "commits", "reply p50", "emit to one observer"):
+        assert title in done.stdout
+    kept = json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))
+    assert kept["command"] == "python -m benchmarks --loads tiny"
+    assert set(kept) == {"command", "machine", "speed", "commit", "latency", "streams"}
+    drawn = (tmp_path / "benchmarks.svg").read_text(encoding="utf-8")
+    assert "<svg" in drawn
+    assert (tmp_path / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_shows_what_there_is(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    percentiles = {f"{what} {p}": 5.0 for what in ("reply", "bare") for p in plots.PERCENTILES}
+    case = {"records": 1, "bytes": 10, "servers": 1, "clients": 1}
+
+    def of(figures: dict[str, float], *who: str) -> dict[str, Any]:
+        return {"results": [{"case": case, "medians": dict.fromkeys(who, figures)}]}
+
+    found = {
+        "speed": of({"sacks": 1234567.0}, "rxfero", "original"),
+        "commit": of({"commits": 77.0}, "rxfero"),
+        "latency": of(percentiles, "rxfero", "original"),
+        "streams": [
+            {"what": "filter and map", "rxfero ns": 400.0, "beside": "RxPY", "its ns": 900.0}
+        ],
+    }
+    assert plots.series(found["speed"]["results"], "sacks") == {
+        "rxfero": [1234567.0], "original": [1234567.0],
+    }  # fmt: skip
+    svg, png = plots.overview(found, tmp_path / "plot", "a caption")
+    assert (svg.name, png.name) == ("plot.svg", "plot.png")
+    first = svg.read_bytes()
+    plots.overview(found, tmp_path / "plot", "a caption")
+    assert svg.read_bytes() == first  # the same figures, the same file
+    assert [plots.short(v) for v in (None, 0.5, 12.0, 9499.0, 9500.0, 1234567.0)] == [
+        "-", "0.50", "12", "9,499", "10k", "1,235k",
+    ]  # fmt: skip

@@ -28,9 +28,12 @@ COMMANDS: Final = {  # and what each does, in a line
     "conflicts": "print the writes that lost when a split was merged",
     "owners": "print which server owns a key",
     "serve": "run a service of yours: module:factory",
+    "bench": "measure what this machine does, in some seconds",
     "demo": "start a cluster, kill a server, check every promise",
+    "completion": "print what makes a shell complete these: bash, zsh, fish or powershell",
     "help": "print this, or what a command takes",
 }
+SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 USAGE: Final = 2
 
 
@@ -83,6 +86,8 @@ def _run(words: list[str]) -> int:
     if words[0] not in COMMANDS:
         return _unknown(words[0])
     try:
+        if words[0] == "completion":
+            return _completion(words[1:])
         from rxfero.commands.app import execute  # noqa: PLC0415  (an extra, and slow to load)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("cyclopts", "rich"):
@@ -99,6 +104,28 @@ def _unknown(word: str) -> int:
     print(f"rxfero: no command {word!r}; {nearest(word, COMMANDS)}", file=sys.stderr)
     print("usage: rxfero COMMAND ... (rxfero help)", file=sys.stderr)
     return USAGE
+
+
+def _completion(words: list[str]) -> int:
+    from cyclopts import App  # noqa: PLC0415
+
+    from rxfero.commands.app import app  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(
+        prog="rxfero completion", description="Print the completion of a shell.",
+        epilog='bash: eval "$(rxfero completion bash)" in .bashrc; others alike.',
+    )  # fmt: skip
+    parser.add_argument("shell", choices=SHELLS)
+    try:
+        given = parser.parse_args(words)
+    except SystemExit as end:
+        return int(end.code or 0)
+    known = {*app}
+    for name in COMMANDS:
+        if name not in known:
+            app.command(App(name=name, help=COMMANDS[name]))
+    print(app.generate_completion(prog_name="rxfero", shell=given.shell))
+    return 0
 
 
 def _demo(words: list[str]) -> int:

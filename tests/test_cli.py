@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -37,7 +39,34 @@ def test_the_version(capsys: Text) -> None:
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("demo", "help")])
 def test_each_command_has_a_help(capsys: Text, command: str) -> None:
     assert main([command, "--help"]) == 0
-    assert "--timeout" in capsys.readouterr().out
+    own = {"bench": "--records", "completion": "powershell"}
+    assert own.get(command, "--timeout") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_a_shell_completes_commands_and_options(capsys: Text, shell: str) -> None:
+    assert main(["completion", shell]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in (*COMMANDS, "since", "where"))
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(("typed", "offered"), [("rxfero wa", "watch"), ("rxfero watch --si", "--since")])
+def test_bash_takes_the_completion(typed: str, offered: str) -> None:
+    line = shlex.split(typed)
+    asked = f"COMP_WORDS=({typed}); COMP_CWORD={len(line) - 1}; _rxfero; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(
+        ["bash", "-c", f'eval "$({sys.executable} -m rxfero completion bash)"; {asked}'],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert offered in done.stdout.split()
+    assert done.stderr == ""
+
+
+def test_no_shell_and_an_unknown_one_are_2(capsys: Text) -> None:
+    assert main(["completion"]) == 2
+    assert main(["completion", "tcsh"]) == 2
+    assert "bash" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("library", ["cyclopts", "rich"])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 from cyclopts import App, CycloptsError, Parameter
 
 from rxfero.cache import Cache
-from rxfero.commands import actions, listing, serving
+from rxfero.commands import actions, listing, measuring, serving
 from rxfero.commands.output import Output, note, parse
 from rxfero.commands.whereabouts import NoCluster, Whereabouts
 from rxfero.errors import (
@@ -288,6 +288,22 @@ def serve(
         serving.load(target)
         return run(serving.reload(target, where.words(), where.secret))
     return run(serving.serve(target, where.options()))
+
+
+@app.command
+def bench(
+    *, bytes: int = 100, records: int = 50_000, servers: int = 1, runs: int = 5,
+    output: Output = Output(),
+) -> int:  # fmt: skip
+    """Measure messages, updates and round trips with servers of its own; takes some seconds.
+
+    Args:
+        bytes: Size of a value.
+        records: Messages, and updates, of a run.
+        servers: Server processes.
+        runs: How often; the median is shown, and between what the runs were.
+    """
+    return run(measuring.bench(bytes, records, servers, runs, output))
 
 
 def _key_and_value(first: str, second: str | None) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 
 from rxfero.cache import Cache
 from rxfero.commands.output import note
+from rxfero.commands.progress import Progress
 from rxfero.errors import ConfigurationError
 
 LOOK_S: Final = 0.3  # between looks at the files
@@ -56,8 +57,12 @@ async def serve(target: str, options: Mapping[str, Any]) -> int:
     stopped = _until_stopped()
     started = asyncio.ensure_future(_start(factory, options))
     stopping = asyncio.ensure_future(stopped.wait())
+    first = asyncio.FIRST_COMPLETED
     try:
-        await asyncio.wait((started, stopping), return_when=asyncio.FIRST_COMPLETED)
+        with Progress(f"starting {target}") as progress:
+            waiting = (started, stopping)
+            while not (await asyncio.wait(waiting, timeout=LOOK_S, return_when=first))[0]:
+                progress.show()
         if not started.done():
             note("stopped before it was ready")
             return 130

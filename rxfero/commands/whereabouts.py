@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from rxfero.cache import Cache
-from rxfero.errors import ConfigurationError, RequestTimeout
+from rxfero.commands.progress import Progress
+from rxfero.errors import ConfigurationError
 from rxfero.monitor import Monitor
 from rxfero.options import Options, read_options
 from rxfero.service import fero
 
+LOOK_S = 0.1  # between looks at how much of the state is here
 REASONS = 3  # told of those for which nodes refused us
 
 
@@ -99,11 +102,26 @@ class Whereabouts:
         """
         starting = fero(service, client=True, **self.options())
         async with starting as cache:
-            try:
-                await cache.connected(1, self.timeout)
-            except RequestTimeout:
-                raise await self.nobody(service) from None
+            await self._synced(cache)
             yield cache
+
+    async def _synced(self, cache: Cache) -> None:
+        """Wait until the state is here: as long as it takes, if only more of it comes."""
+        loop, most = asyncio.get_running_loop(), -1
+        waiting = asyncio.ensure_future(cache.connected(1, None))
+        try:
+            with Progress(f"syncing {cache.name}", "records") as progress:
+                until = loop.time() + self.timeout
+                while not (await asyncio.wait({waiting}, timeout=LOOK_S))[0]:
+                    records: int = cache.stats()["records"]
+                    if records > max(0, most):
+                        most, until = records, loop.time() + self.timeout
+                        progress.show(records)
+                    elif loop.time() > until:
+                        raise await self.nobody(cache.name)
+                waiting.result()
+        finally:
+            waiting.cancel()
 
     async def nobody(self, service: str | None) -> NoCluster:
         """Give the error that says what was found instead of a service."""

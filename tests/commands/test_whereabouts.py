@@ -64,3 +64,12 @@ async def test_what_was_looked_at_is_told() -> None:
     port = free_ports(1)[0]
     where = Whereabouts(ports=str(port), timeout=0.1)
     assert f"ports {port}-{port}" in str(await where.nobody("a"))
+
+
+async def test_a_large_state_is_waited_for_as_long_as_more_of_it_comes() -> None:
+    async with Cluster() as cluster:
+        server = await cluster.server()
+        await server.patch({f"k{n}": "*" * 1000 for n in range(3000)})
+        where = Whereabouts(ports="{}-{}".format(*cluster.ports), timeout=0.3)
+        async with where.join("test") as cache:
+            assert len(cache) == 3000

@@ -94,7 +94,8 @@ OPERATORS_HEAD = """# Operators
 
 `from rxfero import operators as fop`; each goes into `.pipe(...)` of any RxPY Observable. Wrong arguments
 are refused when the chain is built, with the names of operator and argument. Each has at least three
-laws in `tests/operators/`. How they go together: [streams.md](streams.md).
+laws in `tests/operators/`, and a drawing of a run: above the box what goes in, below it what comes out, a
+second a dash. How they go together: [streams.md](streams.md).
 
 | operator | what |
 |---|---|
@@ -113,7 +114,8 @@ def operator_index() -> str:
             about = "\n".join(about.splitlines()[2:])
             shape = str(inspect.signature(value, eval_str=False)).split(" -> ")[0]
             shape = shape.replace("'", "")
-            drawn.append(f"## {name}\n\n```text\n{name}{shape}\n\n{about}\n```\n")
+            picture = f"![{name}, as it ran](marbles/{name}.svg)"
+            drawn.append(f"## {name}\n\n{picture}\n\n```text\n{name}{shape}\n\n{about}\n```\n")
     return OPERATORS_HEAD + "\n".join(rows) + "\n\n" + "\n".join(drawn)
 
 

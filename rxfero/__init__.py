@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         LostWrites,
         MethodNotAllowed,
         NoQuorum,
+        NotAcknowledged,
         NotConnected,
         NotDurable,
         NotFollowed,
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from rxfero.partitions import Partition, Partitions
     from rxfero.peers import Peer, Peers
     from rxfero.service import connect, fero, run
+    from rxfero.thread import Promise, Threaded, in_thread
+    from rxfero.view import View, live
     from rxfero.writes import UNSET
 
 __version__ = "0.1.0"
@@ -61,7 +64,8 @@ _HOMES = {
     "rxfero.errors": (
         "AddressInUse", "Closed", "CompareFailed", "ConfigurationError", "HandshakeRefused",
         "KeyMissing", "LostWrites", "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable",
-        "NotFollowed", "NotReplicated", "Overloaded", "ProtocolError", "Refused", "RemoteError",
+        "NotAcknowledged", "NotFollowed", "NotReplicated", "Overloaded", "ProtocolError", "Refused",
+        "RemoteError",
         "RequestTimeout", "RxferoError", "StorageDamaged", "Uncertain", "UnknownEvent",
         "ValueRefused", "WrongType",
     ),
@@ -72,17 +76,62 @@ _HOMES = {
     "rxfero.peers": ("Peer", "Peers"),
     "rxfero.writes": ("UNSET",),
     "rxfero.service": ("connect", "fero", "run"),
+    "rxfero.thread": ("Promise", "Threaded", "in_thread"),
+    "rxfero.view": ("View", "live"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "UNSET", "AddressInUse", "Cache", "Change", "Closed", "CompareFailed", "ConfigurationError",
-    "Constants", "Failure", "Guarantee", "HandshakeRefused", "KeyMissing", "LostWrites",
-    "MethodNotAllowed", "NoQuorum", "NotConnected", "NotDurable", "NotFollowed", "NotReplicated",
-    "Offset", "Overloaded", "Partition", "Partitions", "Path", "Peer", "Peers", "Position",
-    "ProtocolError", "Refused", "RemoteError", "Request", "RequestTimeout", "RxferoError",
-    "StorageDamaged", "Term", "Uncertain", "UnknownEvent", "ValueRefused", "WrongType",
-    "__version__", "connect", "fero", "operators", "run",
+    "UNSET",
+    "AddressInUse",
+    "Cache",
+    "Change",
+    "Closed",
+    "CompareFailed",
+    "ConfigurationError",
+    "Constants",
+    "Failure",
+    "Guarantee",
+    "HandshakeRefused",
+    "KeyMissing",
+    "LostWrites",
+    "MethodNotAllowed",
+    "NoQuorum",
+    "NotAcknowledged",
+    "NotConnected",
+    "NotDurable",
+    "NotFollowed",
+    "NotReplicated",
+    "Offset",
+    "Overloaded",
+    "Partition",
+    "Partitions",
+    "Path",
+    "Peer",
+    "Peers",
+    "Position",
+    "Promise",
+    "ProtocolError",
+    "Refused",
+    "RemoteError",
+    "Request",
+    "RequestTimeout",
+    "RxferoError",
+    "StorageDamaged",
+    "Term",
+    "Threaded",
+    "Uncertain",
+    "UnknownEvent",
+    "ValueRefused",
+    "View",
+    "WrongType",
+    "__version__",
+    "connect",
+    "fero",
+    "in_thread",
+    "live",
+    "operators",
+    "run",
 ]  # fmt: skip
 
 

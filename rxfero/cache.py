@@ -7,7 +7,8 @@ changes. Events are Observables. The verbs that write are in :mod:`rxfero.writes
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast, overload
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from weakref import WeakSet
 
 from rxfero.core.call import READ, level_of
@@ -22,19 +23,21 @@ from rxfero.part import under_path
 from rxfero.partitions import Partitions
 from rxfero.peers import Peers
 from rxfero.reader import Reader
+from rxfero.shown import Shown
 from rxfero.since import changes_since
 from rxfero.writes import NIL, UNSET, Key, Writes
 
 if TYPE_CHECKING:
-    from reactivex import Observable
     from reactivex.abc import DisposableBase
 
     from rxfero.core.change import Change
-    from rxfero.events import Hub
+    from rxfero.events import CountEvent, Failure, Hub, PeerEvent
     from rxfero.node import Node
+    from rxfero.peers import Peer
+    from rxfero.streams import Stream
 
 
-class Cache(Writes, Mapping[str | int, Any]):
+class Cache(Writes, Mapping[str | int, Any], Shown):
     """One service on this node. Made by :func:`rxfero.fero`.
 
     ``cache[key]`` is the value of a top-level key, ``cache.at("a.b")`` reads deeper. All writes
@@ -147,8 +150,27 @@ class Cache(Writes, Mapping[str | int, Any]):
 
     @overload
     def on(
+        self, event: Literal["change", "commit"], callback: None = None, *, since: Any = "now",
+        under: Key | None = None,
+    ) -> Stream[Change]: ...
+    @overload
+    def on(self, event: Literal["conflict"]) -> Stream[Change]: ...
+    @overload
+    def on(self, event: Literal["rollback", "commits", "changes"]) -> Stream[list[Change]]: ...
+    @overload
+    def on(self, event: PeerEvent) -> Stream[Peer]: ...
+    @overload
+    def on(self, event: CountEvent) -> Stream[int]: ...
+    @overload
+    def on(self, event: Literal["reply"]) -> Stream[Guarantee]: ...
+    @overload
+    def on(self, event: Literal["replies"]) -> Stream[list[Guarantee]]: ...
+    @overload
+    def on(self, event: Literal["error"]) -> Stream[Failure]: ...
+    @overload
+    def on(
         self, event: str, callback: None = None, *, since: Any = "now", under: Key | None = None
-    ) -> Observable[Any]: ...
+    ) -> Stream[Any]: ...
     @overload
     def on(
         self, event: str, callback: Callable[[Any], None], *, since: Any = "now",
@@ -157,7 +179,7 @@ class Cache(Writes, Mapping[str | int, Any]):
     def on(
         self, event: str, callback: Callable[[Any], None] | None = None, *, since: Any = "now",
         under: Key | None = None,
-    ) -> Observable[Any] | DisposableBase:
+    ) -> Stream[Any] | DisposableBase:
         """Give an event as an Observable; with a callback, subscribe it and give the Disposable.
 
         Args:
@@ -274,6 +296,36 @@ class Cache(Writes, Mapping[str | int, Any]):
         told = [stream.stats() for stream in self._streams]
         sums = {f"streams_{name}": sum(s[name] for s in told) for name in ("waiting", "skipped")}
         return {**figures(self._node), "streams": len(told), **sums}
+
+    def view(self, *, every: float = 0.5, rows: int = 20) -> Any:
+        """Give a live page for a notebook: figures, changes a second, ring and first keys.
+
+        Args:
+            every: Seconds between two drawings.
+            rows: Keys shown.
+
+        Raises:
+            ConfigurationError: no running loop, an argument is out of range, or, when it is shown,
+                anywidget is not installed.
+        """
+        view: Any = import_module("rxfero.view")
+        return view.view(self, every=every, rows=rows)
+
+    def to_frame(self) -> Any:
+        """Give the state as a pandas DataFrame: a row a key, the fields of dicts as columns.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        tables: Any = import_module("rxfero.tables")
+        return tables.state_frame(self)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Plot when how many of the retained changes came; see :meth:`Partitions.plot`."""
+        return self.partitions.plot(axes)
+
+    def _ipython_key_completions_(self) -> list[str | int]:
+        return list(self)
 
     def fail(self, error: Exception, context: str, change: Change | None = None) -> None:
         """Tell of an error that has no caller, on `error`: for what is built on a cache."""

@@ -16,6 +16,7 @@
     ├── Uncertain                            the session or link ended; it may have happened
     │   ├── NotReplicated                    committed, but not on as many servers as asked
     │   │   └── NotDurable                   committed, but not on as many disks as asked
+    │   ├── NotAcknowledged                  a server has it, but none that was asked for
     │   ├── LostWrites                       acknowledged writes that no server holds any more
     │   └── NoQuorum                         the voters that answer are no majority
     ├── Overloaded                           too much is waiting to be sent
@@ -224,6 +225,17 @@ class NotDurable(NotReplicated):
             f"committed{at}, but on the disks of {got} servers instead of {wanted}: "
             "give servers storage=, or ask for fewer"
         )
+
+
+class NotAcknowledged(Uncertain):
+    """A server has it, but none that `where` accepts. Attributes: names, offset."""
+
+    def __init__(self, names: Iterable[str], offset: object = None) -> None:
+        held = sorted(names)
+        what = "received" if offset is None else f"committed at {offset} and held"
+        super().__init__(f"{what} by {', '.join(held)}: `where` accepts none of them")
+        self.args = (held, offset)
+        self.names, self.offset = held, offset
 
 
 class LostWrites(Uncertain):

@@ -26,12 +26,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from reactivex.abc import DisposableBase, SchedulerBase
 from reactivex.abc import Subscription as Subscribe
 
 from rxfero.errors import Closed, ConfigurationError, UnknownEvent
+from rxfero.shown import Shown
 from rxfero.streams import Clock, Stream, Subject
 from rxfero.surroundings import surroundings
 
@@ -50,9 +51,12 @@ class Event(NamedTuple):
 EVENTS: dict[str, Event] = {
     "commit": Event("Change", "a write has reached this node's log"),
     "change": Event("Change", "a write has been applied to this node's state"),
+    "commits": Event("list[Change]", "as commit, once for all that have come together"),
+    "changes": Event("list[Change]", "as change, once for all that have come together"),
     "proxy": Event("Row", "a request has come to this server, to be handled or passed on"),
     "ack": Event("int", "so many requests of this node have been received by a server"),
     "reply": Event("Guarantee", "a request of this node has been answered"),
+    "replies": Event("list[Guarantee]", "as reply, once for all that have come together"),
     "tack": Event("int", "so many requests of this node have been handed to the socket"),
     "status": Event("Peer", "a peer has changed its status"),
     "disconnected": Event("Peer", "a server is not connected; it will be dialed again"),
@@ -70,13 +74,17 @@ EVENTS: dict[str, Event] = {
     "error": Event("Failure", "something failed that has no caller to raise to"),
     "destroy": Event("str", "the cache has been destroyed"),
 }
+PeerEvent = Literal[
+    "status", "disconnected", "connecting", "connected", "throttled", "removed", "client"
+]
+CountEvent = Literal["ack", "tack", "reset", "checksum"]
 ANY = "*"
 NAMES = (*EVENTS, ANY)
 _END = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Shown):
     """An error that had no caller. Attributes: error, event, context, peer, change."""
 
     error: Exception
@@ -119,6 +127,7 @@ class Hub:
         self._queue: deque[tuple[str, list[Any]]] = deque()
         self._emitting = False
         self._closed: Exception | None = None
+        self.unseen: Callable[[Failure], None] | None = None  # told of errors nobody observes
         self._clock: Clock | None = None
         self.clock()
 
@@ -261,7 +270,16 @@ class Hub:
             if self._waiters or ANY in subjects:
                 seen = self._deliver_wider(name, payload) or seen
             if not seen and name == "error":
-                log.error("%s: %s", self.name, payload)
+                self._tell_unseen(payload)
+
+    def _tell_unseen(self, failure: Failure) -> None:
+        if self.unseen is None or log.hasHandlers():
+            log.error("%s: %s", self.name, failure)
+        if self.unseen is not None:
+            try:
+                self.unseen(failure)
+            except Exception:
+                log.exception("%s: %s, and it could not be shown", self.name, failure)
 
     def _deliver_wider(self, name: str, payload: Any) -> bool:
         """Tell those who wait for one event and those who see all; whether there were any."""

@@ -12,10 +12,6 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from reactivex import Observable, operators
-from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
-from reactivex.disposable import Disposable
-
 from rxfero.core import call as status
 from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WINDOW, WRITES, Call, level_of
 from rxfero.core.value import unpack
@@ -31,7 +27,8 @@ from rxfero.errors import (
     UnknownEvent,
 )
 from rxfero.outcome import refused
-from rxfero.streams import Stream
+from rxfero.shown import Shown
+from rxfero.stages import END, Acceptance, Stage
 
 if TYPE_CHECKING:
     from rxfero.node import Node
@@ -41,7 +38,7 @@ TAKES = ("reply", "")  # stages whose watchers take the answers of a stream
 STAGES = ("ack", "commit", "reply", "replicated", "durable")
 
 
-class Guarantee(Call):
+class Guarantee(Call, Shown):
     """The promise of one request.
 
     ``await g`` gives the offset of a write, or the reply to a message. ``g.on("ack")``,
@@ -110,6 +107,18 @@ class Guarantee(Call):
         if type(disks) is not int or not 1 <= disks <= DURABLE - LOWEST:
             raise ConfigurationError("durable", disks, "must be 1 <= n <= 255")
         return self._at(DURABLE - disks, "durable")
+
+    def acknowledged(self, where: Callable[[Any], bool]) -> Acceptance:
+        """Give the stage at which a server that `where` accepts has it; gives the number.
+
+        Args:
+            where: A function of a :class:`Peer`: one of the servers that hold the write; of a
+                message, the one that received it.
+        """
+        if not callable(where):
+            raise ConfigurationError("where", where, "must be a function of a peer")
+        self._asked = True
+        return Acceptance(self, where)
 
     def _at(self, level: int, stage: str) -> Stage:
         self._asked = True
@@ -304,9 +313,6 @@ class Guarantee(Call):
         return f"<Guarantee {self.verb} {self.path!r} {state}>"
 
 
-END: Any = object()
-
-
 class _Watch(NamedTuple):
     """Somebody who waits for a stage; `item` takes each of several answers."""
 
@@ -318,77 +324,3 @@ class _Watch(NamedTuple):
 
 def _nothing() -> None:
     """End a watch that has ended already."""
-
-
-class Stage(Stream[Any]):
-    """One stage of a guarantee: an Observable of its outcome, and an awaitable of the last."""
-
-    def __init__(self, guarantee: Guarantee, stage: str) -> None:
-        super().__init__(guarantee.node.hub.clock, self._subscribed)
-        self._guarantee, self._stage = guarantee, stage
-
-    def _subscribed(
-        self, observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
-    ) -> DisposableBase:
-        del scheduler
-        guarantee, stage = self._guarantee, self._stage
-
-        def done(value: Any) -> None:
-            if value is not END:
-                observer.on_next(value)
-            observer.on_completed()
-
-        item = observer.on_next if stage == "reply" else None
-        return Disposable(guarantee.watch(stage, done, observer.on_error, item))
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        return self._last().__await__()
-
-    async def _last(self) -> Any:
-        value = await self._guarantee._future(self._stage)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        return self._guarantee.answer if value is END else value
-
-    def timeout_after(self, seconds: float) -> Stage:
-        """As :meth:`Guarantee.timeout`, for a stage; gives itself."""
-        self._guarantee.timeout(seconds)
-        return self
-
-    def __repr__(self) -> str:
-        return f"<Stage {self._stage} of {self._guarantee!r}>"
-
-
-class Joint:
-    """Several guarantees as one: done when all are. Gives the list of their outcomes."""
-
-    def __init__(self, parts: list[Guarantee]) -> None:
-        self.parts = parts
-
-    def __await__(self) -> Generator[Any, None, list[Any]]:
-        return self._all().__await__()
-
-    async def _all(self) -> list[Any]:
-        return [await part for part in self.parts]
-
-    def on(self, stage: str) -> Observable[Any]:
-        """Give the stage of all parts, merged."""
-        return self._merged([part.on(stage) for part in self.parts])
-
-    def replicated(self, servers: int | Literal["majority", "all"]) -> Observable[Any]:
-        """Give the stage of all parts, merged."""
-        return self._merged([part.replicated(servers) for part in self.parts])
-
-    def durable(self, disks: int = 1) -> Observable[Any]:
-        """Give the stage of all parts, merged."""
-        return self._merged([part.durable(disks) for part in self.parts])
-
-    def _merged(self, stages: list[Stage]) -> Observable[Any]:
-        return stages[0].pipe(operators.merge(*stages[1:]))
-
-    def timeout(self, seconds: float) -> Joint:
-        """End each part that has no answer within `seconds`."""
-        for part in self.parts:
-            part.timeout(seconds)
-        return self
-
-    def __repr__(self) -> str:
-        return f"<Joint of {len(self.parts)} guarantees>"

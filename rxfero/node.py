@@ -41,10 +41,10 @@ from rxfero.surroundings import surroundings
 from rxfero.transport import Transport
 
 log = logging.getLogger("rxfero")
-
 TICK_S = 0.005  # how late a deadline may be noticed
 CALL_BYTES = 64  # what a request is counted for beside its value
 
+TOLD = ("commit", "commits", "change", "changes")  # of a record, in this order
 REFUSALS = 256  # reasons remembered, so that each is told once
 
 
@@ -73,6 +73,7 @@ class Node:
         self.limit = 0  # of `unsent`, beyond which is something to be done or refused
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
+        self.peer_named: Callable[[str], Any] = lambda name: name
         self._handled = handled
         self.marked = False
         self._timer: asyncio.TimerHandle | None = None
@@ -479,13 +480,22 @@ class Node:
             for call in ready.settled:
                 if call.watchers or call.status != OK or call.seq:
                     self._settle(call)
-            if hub.observed("reply"):
-                hub.emit_all("reply", [c for c in ready.settled if c.public])
+            self._replies(ready.settled)
         if ready.requests:
             if self._handler is None:
                 self.replica.owner.inbox[:0] = ready.requests
             else:
                 self._handler(ready.requests)
+
+    def _replies(self, settled: list[Call]) -> None:
+        hub = self.hub
+        one, together = hub.observed("reply"), hub.observed("replies")
+        if one or together:
+            public = [call for call in settled if call.public]
+            if one:
+                hub.emit_all("reply", public)
+            if together and public:
+                hub.emit("replies", public)
 
     def _settle(self, call: Call) -> None:
         try:
@@ -495,18 +505,16 @@ class Node:
 
     def _changes(self, batches: list[tuple[list[int], list[Record]]]) -> None:
         hub = self.hub
-        commits, changes = hub.observed("commit"), hub.observed("change")
-        if not (commits or changes):
+        observed = [name for name in TOLD if hub.observed(name)]
+        if not observed:
             return
         of = Change.of
         for numbers, records in batches:
             views = [
                 of(n, r) for n, r in zip(numbers, records, strict=True) if r.kind == DATA
             ]
-            if views and commits:
-                hub.emit_all("commit", views)
-            if views and changes:
-                hub.emit_all("change", views)
+            for name in observed if views else ():
+                hub.emit_all(name, views if name in ("commit", "change") else [views])
 
     def _notice(self, event: str, payload: Any) -> None:
         hub = self.hub

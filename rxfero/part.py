@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reactivex import Observable
 from reactivex import operators as ops
 
 from rxfero.core.change import Change
@@ -18,19 +17,20 @@ from rxfero.core.state import pairs_of
 from rxfero.core.tree import ABSENT, find, put
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, RxferoError, ValueRefused
+from rxfero.streams import Stream
 
 Held = Callable[[str | int], object]  # raises when what is under a key is not held here
 
 
 def under_path(
-    changes: Observable[Change], path: Any, event: str, held: Held | None = None
-) -> Observable[Change]:
+    changes: Stream[Change], path: Any, event: str, held: Held | None = None
+) -> Stream[Change]:
     """Give the changes that concern a path, each as what it does there.
 
     Raises:
         ConfigurationError: as of :func:`part_of`.
     """
-    part: Observable[Any] = changes.pipe(ops.map(part_of(path, event, held)))
+    part: Any = changes.pipe(ops.map(part_of(path, event, held)))
     return part.pipe(ops.filter(_concerns))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from rxfero.core.change import DATA, LOST, Change, Record
 from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError
+from rxfero.shown import Shown
 from rxfero.since import beyond, heads
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from rxfero.peers import Peer, Peers
 
 
-class Partition:
+class Partition(Shown):
     """The retained changes of one top-level key, oldest first."""
 
     __slots__ = ("_key", "_partitions")
@@ -57,7 +59,7 @@ class Partition:
         return f"<Partition {self._key!r} changes={len(self)} head={self.head}>"
 
 
-class Partitions(Mapping[str | int, Partition]):
+class Partitions(Mapping[str | int, Partition], Shown):
     """The partitions of a cache, by top-level key. Read-only."""
 
     def __init__(self, node: Node, peers: Peers) -> None:
@@ -134,6 +136,30 @@ class Partitions(Mapping[str | int, Partition]):
         if isinstance(found, int):
             raise ConfigurationError("since", str(since)[:80], "is older than what is retained")
         return [c for c in found if until is None or (c.offset is not None and until.has(c.offset))]
+
+    def to_frame(self) -> Any:
+        """Give :meth:`history` as a pandas DataFrame: time, type, key, value, shard, number.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        tables: Any = import_module("rxfero.tables")
+        return tables.history_frame(self.history())
+
+    def plot(self, axes: Any = None) -> Any:
+        """Plot when how many of the retained changes came, by type; gives the matplotlib Axes.
+
+        Args:
+            axes: Where to; None for a new figure.
+
+        Raises:
+            ConfigurationError: matplotlib is not installed.
+        """
+        tables: Any = import_module("rxfero.tables")
+        return tables.plot(self.history(), axes)
+
+    def _ipython_key_completions_(self) -> list[str | int]:
+        return list(self)
 
     def __repr__(self) -> str:
         return f"<Partitions keys={len(self)}>"

@@ -24,6 +24,7 @@ from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
 from rxfero.guarantee import Guarantee, level_of
 from rxfero.node import CALL_BYTES
+from rxfero.shown import Shown
 
 if TYPE_CHECKING:
     from rxfero.node import Node
@@ -33,7 +34,7 @@ VERBS = 1024  # verbs remembered
 _FIELDS = frozenset(("type", "key", "value"))
 
 
-class Peer:
+class Peer(Shown):
     """One node of the service: a server, a client connected here, or this node itself.
 
     Attributes:
@@ -172,7 +173,7 @@ class Lists:
         return f"<Lists {' '.join(f'{s}={n}' for s, n in counts.items() if n) or 'empty'}>"
 
 
-class Peers:
+class Peers(Shown):
     """The known nodes of a service. Iterates over :class:`Peer`.
 
     Attributes:
@@ -267,13 +268,15 @@ class Peers:
         number = self._node.replica.router.place("update", path, b"\xc0")
         shard = cluster.shards[number]
         name = cluster.ring.owners[number] or shard.owner
-        if name is None:
-            return None
+        return None if name is None else self.named(name)
+
+    def named(self, name: str) -> Peer | None:
+        """Give the server of this name; None if it is not known here."""
         if name == self._own.name:
             return self.of(self._own)
         contact = self._node.replica.peering.names.get(name)
         if contact is None:
-            member = cluster.members.table.get(name)
+            member = self._node.replica.cluster.members.table.get(name)
             if member is None:
                 return None
             contact = Contact(Address(member.host, member.port), 0.0)

@@ -172,6 +172,10 @@ class GuaranteeLike(Protocol):
         """Give the stage at which so many other servers hold the write too."""
         ...
 
+    def acknowledged(self, where: Callable[[Any], bool], /) -> Observable[int]:
+        """Give the stage at which a server that `where` accepts, a function of a peer, has it."""
+        ...
+
     def timeout(self, seconds: float, /) -> GuaranteeLike:
         """End it with RequestTimeout when no answer came within `seconds`."""
         ...

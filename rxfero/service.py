@@ -12,6 +12,7 @@ import inspect
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
 from rxfero.cache import Cache
@@ -20,7 +21,7 @@ from rxfero.core.cluster import COUNTER
 from rxfero.core.owner import BY
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, Refused
-from rxfero.events import Hub
+from rxfero.events import Failure, Hub
 from rxfero.guarantee import Guarantee
 from rxfero.handler import Handling, takes_cache
 from rxfero.node import Node
@@ -38,6 +39,7 @@ class Service:
     def __init__(self, name: str, handler: Any, options: Options) -> None:
         self._name, self._handler, self._options = name, handler, options
         self._cache: Cache | None = None
+        self._unseen = _board(name)
 
     def __await__(self) -> Generator[Any, None, Cache]:
         return self._start().__await__()
@@ -52,6 +54,7 @@ class Service:
 
     async def _start(self) -> Cache:
         hub = Hub(self._name)
+        hub.unseen = self._unseen
         node = Node(self._name, self._options, hub, handled=self._handler is not None)
         handling: Handling | None = None
         stopping: asyncio.Future[None] | None = None
@@ -73,7 +76,7 @@ class Service:
 
         await node.start()
         cache = Cache(node, hub, stop)
-        node.peer_of = cache.peers.of
+        node.peer_of, node.peer_named = cache.peers.of, cache.peers.named
         if self._handler is not None:
             handling = Handling(self._handler, node, cache)
             node.handle(handling.run, handling.kind)
@@ -87,6 +90,14 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self._name} not awaited yet>"
+
+
+def _board(name: str) -> Callable[[Failure], None] | None:
+    """Give what shows errors under the running cell of a notebook; None where there is none."""
+    if "ipykernel" not in sys.modules:
+        return None
+    notebook: Any = import_module("rxfero.notebook")
+    return notebook.attend(name)
 
 
 async def _restore(node: Node, cache: Cache, restore: Callable[..., Any]) -> None:
@@ -275,11 +286,12 @@ def _is_running() -> bool:
 
 
 def _run(main: Coroutine[Any, Any, T], debug: bool | None) -> T:
-    with asyncio.Runner(debug=debug, loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory()) as runner:
         return runner.run(main)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give what makes a loop of uvloop; None where it is not installed."""
     if sys.platform == "win32":
         return None
     try:

@@ -14,7 +14,7 @@ from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from reactivex import Observable, operators
+from reactivex import operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
 from rxfero.core.change import DATA, Change, Record
@@ -26,9 +26,10 @@ from rxfero.events import EVENTS
 if TYPE_CHECKING:
     from rxfero.core.replica import Replica
     from rxfero.events import Hub
+    from rxfero.streams import Stream
 
 
-def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Observable[Any]:
+def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[Any]:
     """Give an event's Observable that begins at `since`.
 
     Raises:

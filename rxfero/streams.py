@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reactivex import Observable
@@ -30,13 +31,16 @@ class Stream(Observable[T], Generic[T]):
     Args:
         clock: Gives the scheduler of subscriptions that bring none.
         subscribe: As of an Observable.
+
+    Attributes:
+        clock: As given.
     """
 
     def __init__(
         self, clock: Callable[[], SchedulerBase | None], subscribe: Subscribe[T] | None = None
     ) -> None:
         super().__init__(subscribe)
-        self._clock = clock
+        self.clock = clock
 
     def subscribe(
         self, on_next: Any = None, on_error: Any = None, on_completed: Any = None, *,
@@ -44,7 +48,7 @@ class Stream(Observable[T], Generic[T]):
     ) -> DisposableBase:  # fmt: skip
         """Subscribe an observer or callbacks."""
         return super().subscribe(
-            on_next, on_error, on_completed, scheduler=scheduler or self._clock()
+            on_next, on_error, on_completed, scheduler=scheduler or self.clock()
         )
 
     if not TYPE_CHECKING:  # the types are the overloads of Observable.pipe
@@ -55,8 +59,25 @@ class Stream(Observable[T], Generic[T]):
             for operator in operators:
                 result = operator(result)
                 if type(result) is Observable:
-                    result = Stream(self._clock, result._subscribe)  # noqa: SLF001
+                    result = self._like(result._subscribe)  # noqa: SLF001
             return result
+
+    def _like(self, subscribe: Subscribe[S]) -> Stream[S]:
+        return Stream(self.clock, subscribe)
+
+    def live(self, *, every: float = 0.5, rows: int = 10) -> Any:
+        """Give a live page for a notebook: the rate and the last items. Subscribes at once.
+
+        Args:
+            every: Seconds between two drawings.
+            rows: Items shown.
+
+        Raises:
+            ConfigurationError: no running loop, an argument is out of range, or, when it is shown,
+                anywidget is not installed.
+        """
+        view: Any = import_module("rxfero.view")
+        return view.live(self, every=every, rows=rows)
 
 
 class _Watcher:

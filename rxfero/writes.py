@@ -11,8 +11,9 @@ from rxfero.core.path import Path
 from rxfero.core.position import Offset
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, ValueRefused
-from rxfero.guarantee import Guarantee, Joint, Level
+from rxfero.guarantee import Guarantee, Level
 from rxfero.peers import check_size
+from rxfero.stages import Joint
 
 if TYPE_CHECKING:
     from rxfero.node import Node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,10 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 # A law says what holds, not how soon: a busy machine must not refute it.
 settings.register_profile("laws", deadline=None)
 settings.load_profile("laws")
+
+# A shell that starts tests in the background has them ignore Ctrl-C, and what they start would too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, LoopFactory]:

@@ -465,3 +465,28 @@ async def test_streams_are_seen_in_the_figures_until_they_go() -> None:
     await stream.aclose()
     del stream
     assert told() == [0, 0, 0]
+
+
+async def test_events_come_in_batches_to_who_wants_them() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        singles = {name: collect(two, name) for name in ("commit", "change")}
+        batches = {name: collect(two, f"{name}s") for name in ("commit", "change")}
+        every = collect(two, "*")
+        await one.patch({f"k{n}": n for n in range(200)})
+        await one.update("last", 1, ack="all")
+        await until(lambda: len(singles["change"]) == 201, two)
+        for name, seen in singles.items():
+            assert [change for batch in batches[name] for change in batch] == seen
+            assert len(batches[name]) < len(seen)
+            assert all(batches[name])  # none is empty
+        names = [name for name, _ in every if name in ("commit", "commits", "change", "changes")]
+        assert names.index("commit") < names.index("commits") < names.index("change")
+
+        replies, together = collect(two, "reply"), collect(two, "replies")
+        for n in range(50):
+            two.update(f"k{n}", -n)
+        await two.update("last", 2)
+        await until(lambda: len(replies) == 51, two)
+        assert [guarantee for batch in together for guarantee in batch] == replies
+        assert len(together) < 51

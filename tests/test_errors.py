@@ -31,6 +31,7 @@ SAMPLES: dict[type[RxferoError], tuple[tuple[Any, ...], list[str]]] = {
     errors.RemoteError: (("ZeroDivisionError", "by zero"), ["ZeroDivisionError: by zero"]),
     errors.RequestTimeout: (("update a", 2.5, 0), ["update a", "2.5 s", "no server is connected"]),
     errors.Uncertain: (("the session ended",), ["the session ended"]),
+    errors.NotAcknowledged: ((['a', 'b'], '3:1.9:7'), ["3:1.9:7", "held by a, b"]),
     errors.NotReplicated: ((2, 1, "3:1.9:7"), ["3:1.9:7", "1 other", "instead of 2"]),
     errors.NotDurable: ((2, 1, "3:1.9:7"), ["3:1.9:7", "disks of 1", "instead of 2"]),
     errors.StorageDamaged: (("a.journal: byte 9",), ["a.journal: byte 9", "new name"]),
@@ -46,11 +47,12 @@ SAMPLES: dict[type[RxferoError], tuple[tuple[Any, ...], list[str]]] = {
 }
 UNCERTAIN = {
     errors.RequestTimeout, errors.Uncertain, errors.NotReplicated, errors.NotDurable,
-    errors.LostWrites, errors.NoQuorum, errors.Closed, errors.RemoteError,
+    errors.LostWrites, errors.NoQuorum, errors.Closed, errors.RemoteError, errors.NotAcknowledged,
 }  # fmt: skip
 RETRY = {
     errors.CompareFailed, errors.RequestTimeout, errors.Uncertain, errors.NotReplicated,
     errors.NotDurable, errors.NoQuorum, errors.Overloaded, errors.NotConnected,
+    errors.NotAcknowledged,
 }  # fmt: skip
 BUILTINS = {
     errors.ConfigurationError: ValueError,

@@ -20,7 +20,8 @@ from rxfero.errors import (
     RequestTimeout,
     UnknownEvent,
 )
-from rxfero.guarantee import Joint, level_of
+from rxfero.guarantee import level_of
+from rxfero.stages import Joint
 from tests.integration.cluster import WAIT_S, Cluster, collect, same, until
 
 

@@ -26,15 +26,15 @@ PACKAGE = ROOT / "rxfero"
 
 # Every module in the order of its layer: a module imports only what stands above it.
 LAYERS = """
-errors ports sources constants
+errors shown extras markup ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.answers core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks door disk keep search figures monitor node since part reader outcome guarantee handler peers partitions writes cache service
-commands.output commands.whereabouts commands.listing commands.actions commands.serving commands.app
+tasks door disk keep search figures monitor node since part reader outcome stages guarantee handler peers partitions writes cache display tables view notebook service thread
+commands.output commands.progress commands.whereabouts commands.listing commands.actions commands.serving commands.measuring commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
 testing.loop
@@ -60,11 +60,17 @@ KNOWS: dict[str, set[str]] = {
     "since": VALUES,
     "part": VALUES,
     "reader": VALUES,
+    "stages": VALUES | {"core.call"},
     "guarantee": VALUES | {"core.call"},  # a guarantee is the call that the core carries
     "handler": VALUES,
     "peers": VALUES,
     "partitions": VALUES,
     "cache": VALUES,
+    "display": VALUES,
+    "tables": VALUES,
+    "view": VALUES,
+    "notebook": set(),
+    "thread": set(),
     "service": VALUES,
     "demo_node": VALUES,
     "demo": set(),
@@ -79,6 +85,8 @@ REACHES: dict[str, set[str]] = {  # waivers: into machines, for a constant or a 
     "peers": {"core.peering", "core.call"},
     "cache": {"core.call", "core.ring", "core.shard"},
     "service": {"core.call", "core.cluster", "core.owner"},
+    "display": {"core.ring"},
+    "thread": {"core.ring"},
 }
 
 FORBIDDEN_IN_CORE = frozenset(
@@ -88,7 +96,7 @@ HOMES: dict[str, set[str]] = {  # where each library is imported, and nowhere el
     "msgpack": {"core.value"},
     "mmh3": {"core.ring"},
     "uvloop": {"service"},
-    "reactivex": {"streams", "events", "since", "part", "reader", "guarantee", "handler", "operators", "testing"},
+    "reactivex": {"streams", "events", "since", "part", "reader", "stages", "handler", "operators", "testing", "thread", "view"},
 }
 
 EXTRAS = {"pytest": "testing", "hypothesis": "testing", "dns": "dns", "cyclopts": "cli", "rich": "cli"}  # libraries that only a part of the package wants, and its extra

@@ -12,9 +12,10 @@ import pytest
 
 from rxfero import ports
 from rxfero.cache import Cache
-from rxfero.guarantee import Guarantee, Joint
+from rxfero.guarantee import Guarantee
 from rxfero.handler import Request
 from rxfero.peers import Peer, Peers
+from rxfero.stages import Joint
 from tests.discovery.seeker import seeker
 
 MEETS = [

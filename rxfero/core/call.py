@@ -50,6 +50,8 @@ def level_of(level: Any) -> int:
 
 
 READ = "rxfero.read"  # the verb of a read at the owner
+HOLDERS = "rxfero.holders"  # of a question to it: which servers hold a write of this session
+QUESTIONS = frozenset((READ, HOLDERS))
 WRITES = frozenset(("update", "add", "remove", "push", "patch"))
 WINDOW = 256  # answers to one request that are on their way, or that nobody has taken yet
 SID_MAX = 128  # characters of a session's id

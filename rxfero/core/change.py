@@ -14,6 +14,7 @@ from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError, ValueRefused
+from rxfero.shown import Shown
 
 DATA, TERM, LOST, MERGE, VOID, COUNT = range(6)
 KINDS = ("data", "term", "lost", "merge", "void", "count")
@@ -35,7 +36,7 @@ class Record(NamedTuple):
     expires: int
 
 
-class Change:
+class Change(Shown):
     """One write: what was done (`type`), where (`key`), to which `value`.
 
     Made by users for :meth:`Cache.set`; given to observers with its position, time and origin. It

@@ -314,6 +314,17 @@ class Owner:
 
     # --- levels
 
+    def tell_holders(self, dest: Dest, number: int, asked: bytes, shard: Shard) -> None:
+        """Answer which servers hold the write with a sequence number of the asker's session."""
+        seq = unpack(asked)
+        if type(seq) is not int:
+            self.answer(dest, number, REFUSED, shard.term, 0, pack("no sequence number"))
+            return
+        at = shard.sessions.number_of(dest.sid, seq) or shard.log.base
+        cursors = self._cluster.cursors
+        names = [name for name, c in cursors.items() if c.match.get(shard.id, 0) >= at]
+        self.answer(dest, number, OK, shard.term, 0, pack([self._cluster.name, *names]))
+
     def _settle(
         self, dest: Dest, number: int, shard: Shard, at: int, level: int, value: Any,
         status: int = OK, offset: int | None = None,

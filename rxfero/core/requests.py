@@ -150,9 +150,9 @@ class Requests:
         room = WINDOW - (len(self.pending) - len(queue))
         if len(queue) > room:
             if room < WINDOW // 8:
-                return []  # taken in large parts: each copies what remains
-            self.queue = queue[max(room, 0) :]
-            return queue[: max(room, 0)]
+                return []  # taken in large parts: each moves what remains
+            part, queue[:room] = queue[:room], []
+            return part
         self.queue, self.mixed = [], False
         return queue
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 import mmh3
 
 from rxfero.errors import ConfigurationError
+from rxfero.shown import Shown
 
 Hash = Callable[[bytes], int]
 
@@ -27,7 +28,7 @@ POINTS_PER_VNODE = 4  # points a member puts on the ring for each of `dht.vnodes
 CIRCLE = 1 << 32
 
 
-class Ring:
+class Ring(Shown):
     """The owners of all shards for one set of members.
 
     Args:

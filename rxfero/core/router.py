@@ -20,10 +20,12 @@ from rxfero.core.call import (
     COMPARE,
     DURABLE,
     FAILED,
+    HOLDERS,
     LOWEST,
     NO_QUORUM,
     NOT_ALLOWED,
     OK,
+    QUESTIONS,
     READ,
     RETRY,
     SID_MAX,
@@ -141,7 +143,7 @@ class Router:
             self.requests.queue[:0] = held
             self.requests.mixed = True
         for target, calls in groups.items():
-            self._send(target, calls, plain=not any(c.seq or c.verb == READ for c in calls))
+            self._send(target, calls, plain=not any(c.seq or c.verb in QUESTIONS for c in calls))
         if local:
             cluster.clock.tick(cluster.wall_ms)
             dest = Dest("", cluster.name, self.requests.sid)
@@ -309,6 +311,8 @@ class Router:
         if shard.role == OWNER:
             if row.verb == READ:
                 owner.reads.ask(dest, row.number, path, shard)
+            elif row.verb == HOLDERS:
+                owner.tell_holders(dest, row.number, row.value, shard)
             elif (self._handled and path) or row.verb not in WRITES or not row.seq:
                 self._to_handler(dest, row, number)
             else:

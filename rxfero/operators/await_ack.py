@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from rxfero.operators.checks import Operator, seconds, whole
+from collections.abc import Callable
+
+from rxfero.operators.checks import Awaiter, optional, seconds, whole
 from rxfero.operators.outcomes import outcomes
+from rxfero.ports import GuaranteeLike, PeerLike
 
 
-def await_ack(timeout: float | None = None, *, window: int | None = None) -> Operator:
+def await_ack(
+    timeout: float | None = None, *, where: Callable[[PeerLike], bool] | None = None,
+    window: int | None = None,
+) -> Awaiter[int]:  # fmt: skip
     """Wait for each guarantee's "ack"; give the request's number, in the guarantees' order.
 
         g1  g2  g3 ---------------->
@@ -18,12 +24,19 @@ def await_ack(timeout: float | None = None, *, window: int | None = None) -> Ope
 
     Args:
         timeout: Seconds for each; None leaves it to `constants.requests.timeout`.
+        where: A function of a peer: wait until a server that it accepts holds the write, or, of a
+            message, has received it; NotAcknowledged when it accepts none of those that do. As
+            ``where=lambda peer: peer.host == "10.0.2.1"``. None: any server.
         window: So many may be in flight; one more fails with Overloaded. None: any number.
 
     Raises:
-        ConfigurationError: an argument is out of range.
+        ConfigurationError: an argument is of the wrong type or out of range.
     """
     limit = None if window is None else whole("await_ack.window", window, 1)
-    return outcomes(
-        "await_ack", lambda g: g.on("ack"), seconds("await_ack.timeout", timeout), limit
-    )
+    wait = seconds("await_ack.timeout", timeout)
+    accepts = optional("await_ack.where", where)
+
+    def stage(guarantee: GuaranteeLike):
+        return guarantee.on("ack") if accepts is None else guarantee.acknowledged(accepts)
+
+    return outcomes("await_ack", stage, wait, limit)

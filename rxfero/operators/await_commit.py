@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rxfero.operators.checks import Operator, seconds, whole
+from rxfero.core.position import Offset
+from rxfero.operators.checks import Awaiter, seconds, whole
 from rxfero.operators.outcomes import outcomes
 
 
-def await_commit(timeout: float | None = None, *, window: int | None = None) -> Operator:
+def await_commit(timeout: float | None = None, *, window: int | None = None) -> Awaiter[Offset]:
     """Wait for each guarantee's "commit"; give the write's Offset, in the guarantees' order.
 
         g1  g2  g3 ------------------->

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rxfero.core.position import Offset
 from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import Operator, seconds, whole
+from rxfero.operators.checks import Awaiter, seconds, whole
 from rxfero.operators.outcomes import outcomes
 
 
 def await_replicated(
     n: int | Literal["majority", "all"], timeout: float | None = None, *, window: int | None = None
-) -> Operator:
+) -> Awaiter[Offset]:
     """Wait until so many other servers hold each write; give Offsets in the guarantees' order.
 
         g1  g2  g3 ------------------->

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from rxfero.operators.checks import Operator, seconds, whole
+from typing import Any
+
+from rxfero.operators.checks import Awaiter, seconds, whole
 from rxfero.operators.outcomes import outcomes
 
 
 def await_reply(
     timeout: float | None = None, retries: int = 0, *, window: int | None = None
-) -> Operator:
+) -> Awaiter[Any]:
     """Wait for each guarantee's "reply"; give the answers in the guarantees' order.
 
         g1  g2  g3 ------------------->

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxfero.operators.checks import Operator, seconds, whole
+from rxfero.operators.checks import T, seconds, whole
 
 
-def buffer_bounded(maxsize: int, within: float | None = None) -> Operator:
+def buffer_bounded(
+    maxsize: int, within: float | None = None
+) -> Callable[[Observable[T]], Observable[list[T]]]:
     """Collect items into lists of at most `maxsize`; no item waits longer than `within`.
 
         1 2 3 --- 4 ----------------- 5 |
@@ -33,17 +35,17 @@ def buffer_bounded(maxsize: int, within: float | None = None) -> Operator:
     size = whole("buffer_bounded.maxsize", maxsize, 1)
     wait = seconds("buffer_bounded.within", within)
 
-    def buffered(source: Observable[Any]) -> Observable[Any]:
+    def buffered(source: Observable[T]) -> Observable[list[T]]:
         def subscribe(
-            observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+            observer: ObserverBase[list[T]], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             clock = scheduler
             if clock is None and wait is not None:
                 clock = AsyncIOScheduler(asyncio.get_running_loop())
-            items: list[Any] = []
+            items: list[T] = []
             timer = SerialDisposable()
 
-            def on_next(item: Any) -> None:
+            def on_next(item: T) -> None:
                 items.append(item)
                 if len(items) >= size:
                     give()

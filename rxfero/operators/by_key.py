@@ -10,10 +10,10 @@ from reactivex import operators as ops
 from reactivex.observable import GroupedObservable
 
 from rxfero.core.path import Path
-from rxfero.operators.checks import key_of
+from rxfero.operators.checks import T, key_of
 
 
-def by_key() -> Callable[[Observable[Any]], Observable[GroupedObservable[Any, Any]]]:
+def by_key() -> Callable[[Observable[T]], Observable[GroupedObservable[Any, T]]]:
     """Give one Observable for each top-level key, with that as its `key`.
 
         a1 ---- b1 ---- a2 ---->

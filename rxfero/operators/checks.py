@@ -7,15 +7,21 @@ items are read that may be a change, a message or a (key, value) pair.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from reactivex import Observable
 
 from rxfero.core.change import Change
 from rxfero.errors import ConfigurationError, ValueRefused
+from rxfero.ports import GuaranteeLike
+
+T = TypeVar("T")
 
 MOST = 1_000_000  # items that wait in an operator, unless told otherwise
 Operator = Callable[[Observable[Any]], Observable[Any]]
+Same = Callable[[Observable[T]], Observable[T]]
+Asker = Callable[[Observable[Any]], Observable[GuaranteeLike]]
+Awaiter = Callable[[Observable[GuaranteeLike]], Observable[T]]
 Selector = Callable[[Any], Any]
 
 

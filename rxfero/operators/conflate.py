@@ -11,10 +11,10 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxfero.operators.checks import Operator, attribute, seconds
+from rxfero.operators.checks import Same, T, attribute, seconds
 
 
-def conflate(key: str | Callable[[Any], Any], every: float | None = None) -> Operator:
+def conflate(key: str | Callable[[T], Any], every: float | None = None) -> Same[T]:
     """Keep the latest item of each key until the next turn of the loop, or for some seconds.
 
         a1 a2 b1 a3 ------------ c1 ------------>
@@ -34,15 +34,15 @@ def conflate(key: str | Callable[[Any], Any], every: float | None = None) -> Ope
     select = attribute("conflate.key", key)
     wait = seconds("conflate.every", every) or 0.0
 
-    def conflated(source: Observable[Any]) -> Observable[Any]:
+    def conflated(source: Observable[T]) -> Observable[T]:
         def subscribe(
-            observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+            observer: ObserverBase[T], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             clock = scheduler or AsyncIOScheduler(asyncio.get_running_loop())
-            kept: dict[Any, Any] = {}
+            kept: dict[Any, T] = {}
             timer = SerialDisposable()
 
-            def on_next(item: Any) -> None:
+            def on_next(item: T) -> None:
                 try:
                     name = select(item)
                     first = not kept

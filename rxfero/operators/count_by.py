@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
-from rxfero.operators.checks import Operator, attribute
-from rxfero.operators.fold_by import fold_by
+from reactivex import Observable
+
+from rxfero.operators.checks import Operator, T, attribute
+from rxfero.operators.fold_by import K, fold_by
 
 
+@overload
+def count_by(
+    selector: Callable[[T], K],
+) -> Callable[[Observable[T]], Observable[tuple[K, int]]]: ...
+@overload
+def count_by(selector: str) -> Callable[[Observable[Any]], Observable[tuple[Any, int]]]: ...
 def count_by(selector: str | Callable[[Any], Any]) -> Operator:
     """Count the items of each key; give (key, count so far), one an item.
 

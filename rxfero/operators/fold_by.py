@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from rxfero.operators.checks import Operator, attribute, function
+from rxfero.operators.checks import Operator, T, attribute, function
+
+K = TypeVar("K")
+S = TypeVar("S")
 
 
+@overload
+def fold_by(
+    selector: Callable[[T], K], fn: Callable[[S, T], S], seed: S
+) -> Callable[[Observable[T]], Observable[tuple[K, S]]]: ...
+@overload
+def fold_by(
+    selector: str, fn: Callable[[S, Any], S], seed: S
+) -> Callable[[Observable[Any]], Observable[tuple[Any, S]]]: ...
 def fold_by(
     selector: str | Callable[[Any], Any], fn: Callable[[Any, Any], Any], seed: Any
 ) -> Operator:

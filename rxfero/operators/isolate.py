@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 import reactivex
 from reactivex import Observable
@@ -11,10 +11,13 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, Disposable, SerialDisposable
 
 from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import Operator
+from rxfero.operators.checks import Operator, T
 from rxfero.operators.pressure import felt, unfelt, valves_below
 from rxfero.operators.reports import report
 
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
 Tell = Callable[["Isolated"], object]
 
 
@@ -25,6 +28,26 @@ class Isolated(NamedTuple):
     item: Any
 
 
+@overload
+def isolate(
+    first: Callable[[Observable[T]], Observable[A]], /, *,
+    errors: ObserverBase[Any] | Tell | None = None,
+) -> Callable[[Observable[T]], Observable[A]]: ...
+@overload
+def isolate(
+    first: Callable[[Observable[T]], Observable[A]],
+    second: Callable[[Observable[A]], Observable[B]], /, *,
+    errors: ObserverBase[Any] | Tell | None = None,
+) -> Callable[[Observable[T]], Observable[B]]: ...
+@overload
+def isolate(
+    first: Callable[[Observable[T]], Observable[A]],
+    second: Callable[[Observable[A]], Observable[B]],
+    third: Callable[[Observable[B]], Observable[C]], /, *,
+    errors: ObserverBase[Any] | Tell | None = None,
+) -> Callable[[Observable[T]], Observable[C]]: ...
+@overload
+def isolate(*operators: Operator, errors: ObserverBase[Any] | Tell | None = None) -> Operator: ...
 def isolate(*operators: Operator, errors: ObserverBase[Any] | Tell | None = None) -> Operator:
     """Apply operators; an item that makes one fail goes to `errors`, and the stream goes on.
 

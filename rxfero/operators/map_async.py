@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxfero.errors import ConfigurationError, Overloaded
-from rxfero.operators.checks import MOST, Operator, function, whole
+from rxfero.operators.checks import MOST, T, function, whole
 from rxfero.operators.line import Line, Place
 from rxfero.operators.pressure import Valve, felt
 from rxfero.operators.reports import guarded
 
+U = TypeVar("U")
+
 
 def map_async(
-    fn: Callable[[Any], Awaitable[Any]], concurrency: int = 1, ordered: bool = True,
+    fn: Callable[[T], Awaitable[U]], concurrency: int = 1, ordered: bool = True,
     *, waiting: int | None = MOST,
-) -> Operator:
+) -> Callable[[Observable[T]], Observable[U]]:
     """Await `fn(item)` for each item; give the results.
 
         a ---- b ---- c ------------------->
@@ -49,9 +51,9 @@ def map_async(
 
     most = None if waiting is None else whole("map_async.waiting", waiting, 0)
 
-    def mapped(source: Observable[Any]) -> Observable[Any]:
+    def mapped(source: Observable[T]) -> Observable[U]:
         def subscribe(
-            observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+            observer: ObserverBase[U], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             crew = _Crew(fn, concurrency, ordered, most, observer, scheduler)
             with felt(crew.valve):

@@ -7,10 +7,10 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import Operator, type_of
+from rxfero.operators.checks import Same, T, type_of
 
 
-def of_type(*types: str) -> Operator:
+def of_type(*types: str) -> Same[T]:
     """Pass the items of these types: `change.type`, or `message["type"]`.
 
         add ---- update ---- add ---->

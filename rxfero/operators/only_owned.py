@@ -7,11 +7,11 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxfero.errors import ConfigurationError
-from rxfero.operators.checks import Operator, able
+from rxfero.operators.checks import Same, T, able
 from rxfero.ports import CacheLike
 
 
-def only_owned(cache: CacheLike) -> Operator:
+def only_owned(cache: CacheLike) -> Same[T]:
     """Pass the changes whose key this server owns now.
 
         a ---- b ---- c ---->      (a and c are owned here)

@@ -8,7 +8,7 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxfero.operators.attempts import made
-from rxfero.operators.checks import Operator, able, key_of, optional, value_of
+from rxfero.operators.checks import Asker, able, key_of, optional, value_of
 from rxfero.ports import CacheLike, GuaranteeLike
 
 
@@ -16,7 +16,7 @@ def push(
     cache: CacheLike,
     key: Callable[[Any], Any] | None = None,
     value: Callable[[Any], Any] | None = None,
-) -> Operator:
+) -> Asker:
     """Append one value an item; give the guarantees, one an item.
 
         (k, 1) ------ (k, 2) --------->

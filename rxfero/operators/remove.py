@@ -9,11 +9,11 @@ from reactivex import operators as ops
 
 from rxfero.core.change import Change
 from rxfero.operators.attempts import made
-from rxfero.operators.checks import Operator, able, is_pair, key_of, optional
+from rxfero.operators.checks import Asker, able, is_pair, key_of, optional
 from rxfero.ports import CacheLike, GuaranteeLike
 
 
-def remove(cache: CacheLike, key: Callable[[Any], Any] | None = None) -> Operator:
+def remove(cache: CacheLike, key: Callable[[Any], Any] | None = None) -> Asker:
     """Remove one key an item; give the guarantees, one an item.
 
         a -------- b -------->

@@ -11,7 +11,7 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
 from rxfero.operators.attempts import is_awaited
-from rxfero.operators.checks import MOST, Operator, whole
+from rxfero.operators.checks import MOST, Asker, whole
 from rxfero.operators.gate import Gate
 from rxfero.operators.messages import sender
 from rxfero.operators.pressure import felt
@@ -27,7 +27,7 @@ def send(
     *,
     window: int | None = None,
     waiting: int | None = MOST,
-) -> Operator:
+) -> Asker:
     """Send one message an item; give the guarantees, one an item.
 
         a ------ b ------>

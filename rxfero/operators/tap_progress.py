@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from reactivex import Observable
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 
-from rxfero.operators.checks import Operator, function, whole
+from rxfero.operators.checks import Same, T, function, whole
 
 
-def tap_progress(report: Callable[[int], object], every: int = 1000) -> Operator:
+def tap_progress(report: Callable[[int], object], every: int = 1000) -> Same[T]:
     """Pass every item; call `report` with the count after every so many, and at the end.
 
         a -- b -- c -- d -- e -- |
@@ -31,9 +30,9 @@ def tap_progress(report: Callable[[int], object], every: int = 1000) -> Operator
     function("tap_progress.report", report)
     step = whole("tap_progress.every", every, 1)
 
-    def tapped(source: Observable[Any]) -> Observable[Any]:
+    def tapped(source: Observable[T]) -> Observable[T]:
         def subscribe(
-            observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
+            observer: ObserverBase[T], scheduler: SchedulerBase | None = None
         ) -> DisposableBase:
             count = 0
 
@@ -45,7 +44,7 @@ def tap_progress(report: Callable[[int], object], every: int = 1000) -> Operator
                     return False
                 return True
 
-            def on_next(item: Any) -> None:
+            def on_next(item: T) -> None:
                 nonlocal count
                 count += 1
                 if count % step or told():

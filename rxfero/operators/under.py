@@ -8,10 +8,10 @@ from reactivex import operators as ops
 
 from rxfero.core.path import Path
 from rxfero.errors import ConfigurationError, ValueRefused
-from rxfero.operators.checks import Operator, key_of
+from rxfero.operators.checks import Same, T, key_of
 
 
-def under(path: Any) -> Operator:
+def under(path: Any) -> Same[T]:
     """Pass the items whose key is this path or begins with it.
 
         alice ---- alice.email ---- bob ---->

@@ -62,7 +62,7 @@ class FakeCache(Cache):
             hub = Hub(name)
             node = _Lonely(self._loop, name, read, hub, handled=handler is not None)
         super().__init__(node, hub, self._stop)
-        node.peer_of = self.peers.of
+        node.peer_of, node.peer_named = self.peers.of, self.peers.named
         self._loop.go_on_until(lambda: node.is_founded, BEGIN_S)
         if handler is not None:
             self._handle(_write)

@@ -48,6 +48,11 @@ class FakeGuarantee:
         self.levels[-1] = servers
         return stages
 
+    def acknowledged(self, where: Callable[[Any], bool]) -> Observable[int]:
+        stages = self.on("ack")
+        self.levels[-1] = where
+        return stages
+
     def timeout(self, seconds: float) -> FakeGuarantee:
         self.timeouts.append(seconds)
         return self

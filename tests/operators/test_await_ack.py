@@ -6,7 +6,7 @@ from hypothesis import given
 
 from rxfero import operators as fop
 from tests.operators import outcome_cases as cases
-from tests.operators.fake import FakeGuarantee
+from tests.operators.fake import FakeGuarantee, refused
 
 
 @given(cases.ORDERS)
@@ -28,6 +28,27 @@ def test_it_asks_for_its_stage() -> None:
     guarantee = FakeGuarantee(())
     cases.fed(fop.await_ack(), [guarantee])
     assert guarantee.levels == ["ack"]
+
+
+def test_with_a_predicate_it_asks_for_who_acknowledges() -> None:
+    guarantee = FakeGuarantee(())
+
+    def where(_: object) -> bool:
+        return True
+
+    _, seen = cases.fed(fop.await_ack(where=where), [guarantee])
+    assert guarantee.levels == [where]
+    guarantee.settle(7)
+    assert seen.values == [7]
+
+
+@given(cases.FATES)
+def test_law_with_a_predicate_failures_come_at_their_turn_too(fates: list[bool]) -> None:
+    cases.failure_holds(fop.await_ack(where=bool), fates)
+
+
+def test_the_predicate_is_checked_when_the_chain_is_built() -> None:
+    refused("await_ack.where", lambda: fop.await_ack(where="alice"))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_window_bounds_what_is_in_flight() -> None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
@@ -124,8 +124,9 @@ class Hub:
         self._subjects: dict[str, Subject] = {}
         self._waiters: dict[str, list[asyncio.Future[Any]]] = {}
         self._callbacks: dict[_Callback, None] = {}
-        self._queue: deque[tuple[str, list[Any]]] = deque()
+        self._queue: deque[tuple[str, Iterable[Any]]] = deque()
         self._emitting = False
+        self._wider = False  # whether others than the observers of a name want its events
         self._closed: Exception | None = None
         self.unseen: Callable[[Failure], None] | None = None  # told of errors nobody observes
         self._clock: Clock | None = None
@@ -155,6 +156,7 @@ class Hub:
                 self._observer_failed(name, error, payload, ended)
 
             subject = self._subjects[name] = Subject(failed, self.clock)
+            self._wider = self._wider or name == ANY
             if self._closed is not None:
                 subject.on_completed()
         return subject
@@ -206,6 +208,7 @@ class Hub:
             future.set_exception(self._closed)
             future.exception()
             return future
+        self._wider = True
         waiting = self._waiters.setdefault(name, [])
         waiting.append(future)
 
@@ -245,7 +248,7 @@ class Hub:
         """Tell of one event."""
         self.emit_all(name, [payload])
 
-    def emit_all(self, name: str, payloads: list[Any]) -> None:
+    def emit_all(self, name: str, payloads: Iterable[Any]) -> None:
         """Tell of several events of one name, in order."""
         self._queue.append((name, payloads))
         if self._emitting:
@@ -257,29 +260,31 @@ class Hub:
         finally:
             self._emitting = False
 
-    def _deliver(self, name: str, payloads: list[Any]) -> None:
+    def _deliver(self, name: str, payloads: Iterable[Any]) -> None:
         if name == _END:
             self._end()
             return
-        subjects = self._subjects
-        for payload in payloads:  # all is asked anew: an observer may have brought another
-            subject = subjects.get(name)
+        subject = self._subjects.get(name)
+        rest = iter(payloads)
+        self._wider = bool(self._waiters) or ANY in self._subjects or name == "error"
+        if subject is not None and not self._wider:
+            for payload in rest:
+                for observer in subject.observers:
+                    try:
+                        observer.on_next(payload)
+                    except Exception as error:  # noqa: BLE001  (law 4)
+                        subject.failed(observer, error, payload)
+                if self._wider:  # an observer has brought one of those
+                    self._deliver_wider(name, payload)
+                    break
+        for payload in rest:
+            subject = self._subjects.get(name)
             seen = subject is not None and bool(subject.observers)
             if subject is not None and seen:
                 subject.on_next(payload)
-            if self._waiters or ANY in subjects:
-                seen = self._deliver_wider(name, payload) or seen
+            seen = self._deliver_wider(name, payload) or seen
             if not seen and name == "error":
                 self._tell_unseen(payload)
-
-    def _tell_unseen(self, failure: Failure) -> None:
-        if self.unseen is None or log.hasHandlers():
-            log.error("%s: %s", self.name, failure)
-        if self.unseen is not None:
-            try:
-                self.unseen(failure)
-            except Exception:
-                log.exception("%s: %s, and it could not be shown", self.name, failure)
 
     def _deliver_wider(self, name: str, payload: Any) -> bool:
         """Tell those who wait for one event and those who see all; whether there were any."""
@@ -289,6 +294,15 @@ class Hub:
             every.on_next((name, payload))
             seen = True
         return self._wake(name, payload) or seen
+
+    def _tell_unseen(self, failure: Failure) -> None:
+        if self.unseen is None or log.hasHandlers():
+            log.error("%s: %s", self.name, failure)
+        if self.unseen is not None:
+            try:
+                self.unseen(failure)
+            except Exception:
+                log.exception("%s: %s, and it could not be shown", self.name, failure)
 
     def _wake(self, name: str, payload: Any) -> bool:
         woken = False

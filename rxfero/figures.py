@@ -47,7 +47,7 @@ def figures(node: Node) -> dict[str, Any]:
         "ring": cluster.ring.checksum,
         "servers": len(cluster.servers),
         "clients": len(cluster.clients),
-        "pending": len(replica.requests.pending),
+        "pending": replica.requests.count,
         "pending_bytes": replica.requests.bytes,
         "handling": len(replica.owner.open),
         "turns": node.turns,

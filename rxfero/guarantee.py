@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rxfero.core import call as status
+from rxfero.core.batch import Batch
 from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WINDOW, WRITES, Call, level_of
 from rxfero.core.value import unpack
 from rxfero.errors import (
@@ -311,6 +312,49 @@ class Guarantee(Call, Shown):
         else:
             state = repr(self.error) if self.error else f"done {self._outcome()!r}"
         return f"<Guarantee {self.verb} {self.path!r} {state}>"
+
+
+class Message(Guarantee):
+    """The guarantee of one of a batch of messages: what it holds is made when somebody looks.
+
+    Args:
+        batch: The batch.
+        place: Which of them.
+    """
+
+    __slots__ = ("_batch", "_place")
+
+    def __init__(self, batch: Batch, place: int) -> None:
+        self._batch, self._place = batch, place
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        batch, place = self._batch, self._place
+        if place in batch.calls:  # the batch had to make another, which goes its own way
+            self.__class__ = _Alias  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            self.node, self.turn = batch.node, batch.turn
+            self.seq, self.shard, self.offset = 0, -1, None
+            batch.show(self, place)
+        return getattr(self, name)
+
+
+class _Alias(Message):
+    """A message for which its batch has made another: it is that one, whatever is asked of it."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        own = object.__getattribute__
+        return getattr(own(self, "_batch").calls[own(self, "_place")], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = object.__getattribute__
+        setattr(own(self, "_batch").calls[own(self, "_place")], name, value)
+
+
+_LATER = frozenset(Guarantee.__slots__)
 
 
 class _Watch(NamedTuple):

@@ -163,10 +163,9 @@ class Handling:
     def _run_all(self, run: Run) -> None:
         """Handle a batch of messages; those that are answered at once share a frame."""
         call, cache, wide, scalars = self._call, self._cache, self._wide, SCALARS
-        requests = run.requests
         answers: list[Any] = []
         add = answers.append
-        for request in requests:
+        for request in run:
             try:
                 result = call(request, cache) if wide else call(request)
             except Exception as error:  # noqa: BLE001  (the caller gets it, the node goes on)
@@ -182,7 +181,7 @@ class Handling:
         try:
             self._node.replica.answer_all(run, answers, self._node.now)
         except ValueRefused:  # one by one, so that only the caller of the bad one is told
-            for request, answer in zip(requests, answers, strict=True):
+            for request, answer in zip(run, answers, strict=True):
                 if answer is not PENDING:
                     self._finish(request, answer)
         self._node.mark()

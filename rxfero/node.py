@@ -14,27 +14,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rxfero.core.call import OK, Call
-from rxfero.core.change import DATA, LOST, Change, Record
+from rxfero.core.batch import Batch
+from rxfero.core.call import Call
 from rxfero.core.cluster import Settings
 from rxfero.core.hello import VOTERS
 from rxfero.core.link import Identity
 from rxfero.core.messages import Inbound, Run
-from rxfero.core.peering import CONNECTED, Address, Contact
+from rxfero.core.peering import CONNECTED, Address
 from rxfero.core.quorum import Quorum
 from rxfero.core.replica import Ready, Replica
+from rxfero.core.router import ROWS
 from rxfero.door import Door
 from rxfero.errors import (
     Closed,
-    HandshakeRefused,
-    LostWrites,
     Overloaded,
     ProtocolError,
     RequestTimeout,
 )
-from rxfero.events import Failure, Hub
+from rxfero.events import Hub
 from rxfero.figures import told
 from rxfero.keep import Keep
+from rxfero.news import News
 from rxfero.options import Options
 from rxfero.search import SCAN_S, Search, settle_s
 from rxfero.surroundings import surroundings
@@ -43,9 +43,6 @@ from rxfero.transport import Transport
 log = logging.getLogger("rxfero")
 TICK_S = 0.005  # how late a deadline may be noticed
 CALL_BYTES = 64  # what a request is counted for beside its value
-
-TOLD = ("commit", "commits", "change", "changes")  # of a record, in this order
-REFUSALS = 256  # reasons remembered, so that each is told once
 
 
 class Node:
@@ -65,21 +62,19 @@ class Node:
         self.closed = False
         self._born = False  # whether there is a replica
         self.born = self._monotonic()
-        self.posted: list[Call] = []  # messages of this turn
+        self.batch = Batch(0, self)  # messages of this turn
         self.unsent = 0  # bytes of the calls of this turn
         self._flush_at = options.constants.outbox.max
         self._pending_max = int(options.constants.requests.pending)
         self.value_max = int(options.constants.outbox.frag) - 4096  # bytes of a value in a frame
         self.limit = 0  # of `unsent`, beyond which is something to be done or refused
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
-        self.peer_of: Callable[[Contact], Any] = lambda contact: contact
+        self.news = News(service, hub)
         self.peer_named: Callable[[str], Any] = lambda name: name
         self._handled = handled
         self.marked = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._told: set[int] = set()  # connections whose fault has been told
-        self._refusals: set[str] = set()  # reasons that have been told
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._search = Search(self)
         self._door = Door()
@@ -191,10 +186,9 @@ class Node:
             self._timer.cancel()
         self.limit = -1
         if self._born:
-            if self.posted:
-                self._hand_over()
+            self._hand_over()
             for call in self.replica.requests.close():
-                self._settle(call)
+                self.news.settle(call)
         for _, future in self._conditions:
             if not future.done():
                 future.set_exception(Closed(self.service))
@@ -218,7 +212,7 @@ class Node:
         over = unsent > self.limit
         if over:
             self._check()
-        if self.posted:
+        if self.batch.values:
             self._hand_over()
         self.replica.submit(call, self._monotonic())
         self.unsent = unsent
@@ -227,44 +221,51 @@ class Node:
         elif not self.marked:
             self.mark()
 
-    def post(self, call: Call) -> None:
-        """As :meth:`submit`, for a message without a key: numbered with the others of its turn.
+    def post(self, verb: str, value: str | bytes, *, packed: bool) -> tuple[Batch, int]:
+        """As :meth:`submit`, for a message without a key: it goes with the others of its turn.
 
+        Gives the batch it goes with, and its place there.
         `Peers.send` does the same in place where nothing is to be done but to keep it.
         """
-        unsent = self.unsent + len(call.value) + CALL_BYTES
+        unsent = self.unsent + len(value) + CALL_BYTES
         over = unsent > self.limit
         if over:
             self._check()
-        self.posted.append(call)
+        batch = self.batch
+        place = batch.add(verb, value, packed=packed)
         self.unsent = unsent
         if over:
             self._flush()
         elif not self.marked:
             self.mark()
+        return batch, place
 
     def _check(self) -> None:
         if self.closed:
             raise Closed(self.service)
-        held = self.replica.requests.bytes + sum([len(c.value) + CALL_BYTES for c in self.posted])
+        held = self.replica.requests.bytes + self.batch.weigh()
         if held > self._pending_max:
             raise Overloaded(held, self._pending_max)
 
     def _hand_over(self) -> None:
-        posted, self.posted = self.posted, []
-        self.replica.send(posted, self._monotonic())
+        if self.batch.values:
+            batch, self.batch = self.batch, Batch(self.turns, self)
+            self.replica.send(batch, self._monotonic())
+
+    def _next_turn(self) -> None:
+        self.turns += 1
+        self.batch.turn = self.turns
 
     def _room(self) -> None:
         """Begin to count anew what was asked for."""
         self.unsent = 0
         room = self._pending_max - self.replica.requests.bytes
-        self.limit = min(self._flush_at, self.value_max, room)
+        self.limit = min(self._flush_at, self.value_max, room, ROWS * CALL_BYTES)
 
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
-        self.turns += 1
-        if self.posted:
-            self._hand_over()
+        self._hand_over()
+        self._next_turn()
         cluster = self.replica.cluster
         self.replica.router.flush_calls()
         frames, cluster.frames = cluster.frames, []
@@ -274,8 +275,7 @@ class Node:
 
     def cancel(self, call: Call) -> None:
         """Tell whoever handles a request that nobody waits for it any more."""
-        if self.posted:
-            self._hand_over()
+        self._hand_over()
         self.replica.answers.cancel(call)
         self.mark()
 
@@ -340,7 +340,7 @@ class Node:
             reason = self._door.knock(link_id, host, self.now)
             if reason is not None:
                 self.transport.close(link_id, reason)
-                return self._refused(link_id, reason)
+                return self.news.refused(reason)
         self.replica.opened(link_id, None if dialed is None else Address(*dialed), self.now)
         self.mark()
 
@@ -372,7 +372,7 @@ class Node:
         link = self.replica.links.get(link_id)
         peer = None if link is None or link.peer is None else link.peer.name
         if link is not None and link.peer is None:
-            self._told.add(link_id)  # its end will be noticed as a refusal too
+            self.news.known.add(link_id)  # its end will be noticed as a refusal too
         log.warning("%s: a connection %s was closed: %s", self.service,
                     "before its handshake" if peer is None else f"from {peer}", error)
         self.replica.broken(link_id, str(error), self.now)
@@ -384,7 +384,7 @@ class Node:
             return
         link = self.replica.links.get(link_id)
         if link is None or link.peer is not None:
-            self._told.discard(link_id)
+            self.news.known.discard(link_id)
         self._door.gone(link_id)
         self.replica.closed(link_id, reason, self.now)
         self.mark()
@@ -399,21 +399,27 @@ class Node:
         self.marked = False
         if self.closed:
             return
-        self.turns += 1
+        self._hand_over()
+        self._next_turn()
         now, replica = self._monotonic(), self.replica
         if now >= self._due and now >= replica.deadline:
             replica.wake(now)
         if replica.owner.inbox and self._handler is not None:
             self._handler(replica.take_requests())  # so that a reply leaves with the receipt
-        if self.posted:
-            self._hand_over()
+        self._hand_over()
         asked = replica.requests.number
         ready = replica.ready(now)
         self._room()
         self._carry_out(ready)
-        self._program(ready)
+        self.news.tell(ready)
+        if ready.requests:
+            if self._handler is None:
+                replica.owner.inbox[:0] = ready.requests
+            else:
+                self._handler(ready.requests)
         requests = replica.requests
-        if requests.number != asked or (requests.queue and (ready.frames or ready.settled)):
+        moved = ready.frames or ready.settled or ready.answered
+        if requests.number != asked or (requests.unsent and moved):
             self.mark()
         if self._conditions:
             for predicate, future in list(self._conditions):
@@ -460,98 +466,12 @@ class Node:
         for link_id, chunks in by_link.items():
             self.transport.send(link_id, chunks)
 
-    def _program(self, ready: Ready) -> None:
-        """Tell the program."""
-        hub = self.hub
-        if ready.changes:
-            self._changes(ready.changes)
-        for status, contact in ready.news:
-            if hub.observed("status") or hub.observed(status):
-                peer = self.peer_of(contact)
-                hub.emit("status", peer)
-                hub.emit(status, peer)
-        for event, payload in ready.notices:
-            self._notice(event, payload)
-        for call in ready.acked:
-            call.received()
-        for call, value in ready.partials:
-            call.partial(value)
-        if ready.settled:
-            for call in ready.settled:
-                if call.watchers or call.status != OK or call.seq:
-                    self._settle(call)
-            self._replies(ready.settled)
-        if ready.requests:
-            if self._handler is None:
-                self.replica.owner.inbox[:0] = ready.requests
-            else:
-                self._handler(ready.requests)
-
-    def _replies(self, settled: list[Call]) -> None:
-        hub = self.hub
-        one, together = hub.observed("reply"), hub.observed("replies")
-        if one or together:
-            public = [call for call in settled if call.public]
-            if one:
-                hub.emit_all("reply", public)
-            if together and public:
-                hub.emit("replies", public)
-
-    def _settle(self, call: Call) -> None:
-        try:
-            call.settled()
-        except Exception as error:  # noqa: BLE001  (a waiter's fault must not end the node)
-            self.fail(error, "reply")
-
-    def _changes(self, batches: list[tuple[list[int], list[Record]]]) -> None:
-        hub = self.hub
-        observed = [name for name in TOLD if hub.observed(name)]
-        if not observed:
-            return
-        of = Change.of
-        for numbers, records in batches:
-            views = [
-                of(n, r) for n, r in zip(numbers, records, strict=True) if r.kind == DATA
-            ]
-            for name in observed if views else ():
-                hub.emit_all(name, views if name in ("commit", "change") else [views])
-
-    def _notice(self, event: str, payload: Any) -> None:
-        hub = self.hub
-        if event == "conflict":
-            number, record = payload
-            if hub.observed("conflict"):
-                hub.emit("conflict", Change.of(number, record))
-        elif event == "rollback":
-            number, records = payload
-            if hub.observed("rollback"):
-                views = [Change.of(number, r) for r in records if r.kind in (DATA, LOST)]
-                hub.emit("rollback", views)
-        elif event == "lost_writes":
-            self.fail(LostWrites(*payload), "retain")
-        elif event == "refused":
-            self._refused(*payload)
-        elif event != "client" and hub.observed(event):
-            hub.emit(event, payload)
-
-    def _refused(self, link_id: int, reason: str) -> None:
-        """Tell of a connection that came to no handshake; once a reason, which names the nodes."""
-        if link_id in self._told:
-            self._told.discard(link_id)
-        elif reason not in self._refusals:
-            if len(self._refusals) >= REFUSALS:
-                self._refusals.clear()
-            self._refusals.add(reason)
-            log.warning("%s: a connection was refused: %s", self.service, reason)
-            if self.hub.observed("error"):
-                self.fail(HandshakeRefused(reason), "handshake")
-
     def fail(
         self, error: Exception, event: str, *, context: str = "", peer: str | None = None,
         change: Any = None,
     ) -> None:
         """Tell of an error that has no caller to raise to."""
-        self.hub.emit("error", Failure(error, event, context, peer, change))
+        self.news.fail(error, event, context=context, peer=peer, change=change)
 
     def __repr__(self) -> str:
         replica = getattr(self, "replica", None)

@@ -22,7 +22,7 @@ from rxfero.core.peering import (
 )
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
-from rxfero.guarantee import Guarantee, level_of
+from rxfero.guarantee import Guarantee, Message, level_of
 from rxfero.node import CALL_BYTES
 from rxfero.shown import Shown
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rxfero.node import Node
 
 VERB_MAX = 255  # characters
-VERBS = 1024  # verbs remembered
 _FIELDS = frozenset(("type", "key", "value"))
 
 
@@ -185,7 +184,6 @@ class Peers(Shown):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._views: dict[Contact, Peer] = {}
-        self._verbs: set[str] = set()  # of messages sent before, so known to be good
         self.name = node.service
         self.lists = Lists(self)
         self.me: Peer | Literal[False] = False
@@ -242,24 +240,20 @@ class Peers(Shown):
             Overloaded, Closed.
         """
         if message.__class__ is dict and len(message) == 2:
+            node = self._node
+            batch = node.batch
             try:
                 verb, value = message["type"], message["value"]
-                known = verb in self._verbs
-            except (KeyError, TypeError):
-                verb, value, known = "", None, False
-            if known:
-                packed, node = pack(value), self._node
-                unsent = node.unsent + len(packed) + CALL_BYTES
+            except KeyError:
+                return send(node, message)
+            if verb == batch.fast and value.__class__ is str and value.isascii():
+                unsent = node.unsent + len(value) + CALL_BYTES
                 if unsent <= node.limit and node.marked:
-                    guarantee = Guarantee(node, verb, None, packed)
-                    node.posted.append(guarantee)
                     node.unsent = unsent
-                    return guarantee
-        guarantee = send(self._node, message)
-        verb = guarantee.verb
-        if type(verb) is str and verb not in WRITES and len(self._verbs) < VERBS:
-            self._verbs.add(verb)
-        return guarantee
+                    values = batch.values
+                    values.append(value)
+                    return Message(batch, len(values) - 1)
+        return send(self._node, message)
 
     def owner(self, key: Any) -> Peer | None:
         """Give the server that owns a key (or a change's key); None while there is none."""
@@ -301,7 +295,7 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     """Make a request of a message and submit it."""
     path: Path | None = None
     if isinstance(message, Change):
-        verb, path, packed = message.type, message.key, message.packed
+        verb, path, value = message.type, message.key, message
     elif _is_message(message):
         extra = set(message) - _FIELDS
         if extra:
@@ -311,26 +305,36 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
             raise ValueRefused("message.type", f"must be text of 1 to 255 characters, not {verb!r}")
         if message.get("key") is not None:
             path = Path.parse(message["key"])
-        packed = pack(message.get("value"))
+        value = message.get("value")
     else:
-        verb, packed = "message", pack(message)
+        verb, value = "message", message
+    if path is None and target is None and verb not in WRITES:
+        return _post(node, verb, value)
+    packed = value.packed if isinstance(value, Change) else pack(value)
     if path is None and verb in WRITES and verb != "add":
         raise ValueRefused("message.key", f"a {verb} needs a key")
     check_size(node, packed)
     guarantee = Guarantee(node, verb, path, packed, level_of(node.options.ack))
     guarantee.target = target
-    if path is None and target is None and verb not in WRITES:
-        node.post(guarantee)
-    else:
-        node.submit(guarantee)
+    node.submit(guarantee)
     return guarantee
+
+
+def _post(node: Node, verb: str, value: Any) -> Message:
+    """Ask for a message without a key: it goes with the others of its turn."""
+    plain = type(value) is bytes or (type(value) is str and value.isascii())
+    packed = value if plain else pack(value)
+    check_size(node, packed)
+    node.batch.make = Message
+    batch, place = node.post(verb, packed, packed=not plain)
+    return Message(batch, place)
 
 
 def _is_message(message: Any) -> bool:
     return isinstance(message, dict) and "type" in message
 
 
-def check_size(node: Node, packed: bytes) -> None:
+def check_size(node: Node, packed: str | bytes) -> None:
     """Refuse a value that no frame can carry."""
     limit = node.value_max
     if len(packed) > limit:

@@ -76,7 +76,7 @@ class Service:
 
         await node.start()
         cache = Cache(node, hub, stop)
-        node.peer_of, node.peer_named = cache.peers.of, cache.peers.named
+        node.news.peer_of, node.peer_named = cache.peers.of, cache.peers.named
         if self._handler is not None:
             handling = Handling(self._handler, node, cache)
             node.handle(handling.run, handling.kind)

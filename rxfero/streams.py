@@ -147,7 +147,11 @@ class Subject(Stream[Any]):
             try:
                 observer.on_next(value)
             except Exception as error:  # noqa: BLE001  (law 4)
-                self._failed(error, value, observer not in self.observers)
+                self.failed(observer, error, value)
+
+    def failed(self, observer: Any, error: Exception, value: Any) -> None:
+        """Tell of what an observer raised, and whether it has ended by it."""
+        self._failed(error, value, observer not in self.observers)
 
     def on_completed(self) -> None:
         """Tell every observer that there will be no more."""

@@ -29,11 +29,11 @@ LAYERS = """
 errors shown extras markup ports sources constants
 core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
-core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call
+core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call core.batch core.batches
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.answers core.router core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks door disk keep search figures monitor node since part reader outcome stages guarantee handler peers partitions writes cache display tables view notebook service thread
+tasks door disk keep search figures monitor news node since part reader outcome stages guarantee handler peers partitions writes cache display tables view notebook service thread
 commands.output commands.progress commands.whereabouts commands.listing commands.actions commands.serving commands.measuring commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
@@ -61,7 +61,8 @@ KNOWS: dict[str, set[str]] = {
     "part": VALUES,
     "reader": VALUES,
     "stages": VALUES | {"core.call"},
-    "guarantee": VALUES | {"core.call"},  # a guarantee is the call that the core carries
+    "news": VALUES | {"core.call"},
+    "guarantee": VALUES | {"core.call", "core.batch"},  # a guarantee is the call that the core carries
     "handler": VALUES,
     "peers": VALUES,
     "partitions": VALUES,
@@ -105,9 +106,10 @@ LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
     "core.replica": 890,
     "core.owner": 740,
-    "core.router": 625,
+    "core.router": 610,
+    "core.requests": 465,
     "core.succession": 410,
-    "node": 560,
+    "node": 490,
 }
 LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
     ("core.replica", "__init__"): 75,

@@ -93,7 +93,7 @@ class Answers:
             if to in cluster.clients or to in cluster.servers:
                 cluster.say(to, frame.PARTIAL, body)
             return
-        call = self._requests.pending.get(number)
+        call = self._requests.find(number)
         if sid == self._requests.sid and call is not None:
             check_all([value])
             if type(by) is not str:

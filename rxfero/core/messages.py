@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, Final, NamedTuple, cast
 
 from rxfero.core import columns
@@ -26,7 +27,7 @@ from rxfero.core.position import ZERO_TERM, Offset
 from rxfero.core.value import pack, pack_column, pack_scalars, unpack, unpack_column
 from rxfero.errors import ProtocolError
 
-REMEMBERED: Final = 1 << 15  # answers kept for repetition, a session: a sender's window
+REMEMBERED: Final = 1 << 17  # answers kept for repetition, a session: a sender's window
 SESSIONS: Final = 256  # sessions whose answers are kept
 _UNREAD: Any = object()
 PENDING: Any = object()
@@ -79,13 +80,45 @@ class Inbound:
 
 
 class Run:
-    """The messages of one frame on their way through the handler, and then their answers."""
+    """The messages of one frame on their way through the handler, and then their answers.
 
-    __slots__ = ("answers", "dest", "numbers", "requests")
+    Iterating makes the requests, one after the other: who keeps none of them has none in memory.
 
-    def __init__(self, dest: Dest, numbers: Sequence[int], requests: list[Inbound]) -> None:
-        self.dest, self.numbers, self.requests = dest, numbers, requests
-        self.answers: list[Any] = []
+    Args:
+        dest: Where the answers go.
+        numbers: Increasing.
+        kind: What a request is made of.
+        verbs, keys, values: Columns; no keys are None.
+    """
+
+    __slots__ = ("_keys", "_kind", "_values", "_verbs", "answers", "dest", "numbers")
+
+    def __init__(
+        self, dest: Dest, numbers: Sequence[int], kind: type[Inbound] = Inbound,
+        verbs: Iterable[str] = (), keys: list[Any] | None = None, values: Sequence[Any] = (),
+    ) -> None:
+        self.dest, self.numbers, self._kind = dest, numbers, kind
+        self._verbs, self._keys, self._values = verbs, keys, values
+        self.answers: list[Any] | bytes = []  # packed, once they are all there
+
+    def __iter__(self) -> Iterator[Inbound]:
+        keys = repeat(None) if self._keys is None else self._keys
+        return map(
+            self._kind, repeat(self.dest), self.numbers, self._verbs, keys, repeat(b""),
+            self._values,
+        )  # fmt: skip
+
+    def answered(self, answers: list[Any], packed: bytes | None) -> None:
+        """Keep the answers, for who asks again; `packed` is their column when it has them all."""
+        self.answers = answers if packed is None else packed
+        self._verbs, self._keys, self._values = (), None, ()
+
+    def answer(self, place: int) -> Any:
+        """Give an answer; `PENDING` while there is none."""
+        answers = self.answers
+        if isinstance(answers, bytes):
+            return unpack_column(answers)[place]
+        return answers[place] if place < len(answers) else PENDING
 
     def place(self, number: int) -> int:
         """Give where a number stands; -1 when it is not here."""
@@ -126,20 +159,29 @@ class Shelf:
         """Whether a number has been taken."""
         if number > self.top:
             return False
-        return number in self._single or any(r.place(number) >= 0 for r in self._runs)
+        return number in self._single or self._within(number) is not None
 
     def find(self, number: int) -> tuple[int, Any] | None:
         """Give the status and packed answer of a number; None while there is none."""
         if number in self._single:
             return self._single[number]
-        for run in reversed(self._runs):
-            at = run.place(number)
-            if at >= 0:
-                answer = run.answers[at] if at < len(run.answers) else PENDING
-                if answer is PENDING:
-                    return None
-                return OK, None if answer is None else pack(answer)
-        return None
+        found = self._within(number)
+        if found is None:
+            return None
+        run, at = found
+        answer = run.answer(at)
+        if answer is PENDING:
+            return None
+        return OK, None if answer is None else pack(answer)
+
+    def _within(self, number: int) -> tuple[Run, int] | None:
+        """Give the batch that has a number, and where."""
+        runs = self._runs  # in the order of their numbers
+        at = bisect_left(runs, number, key=_last)
+        if at == len(runs):
+            return None
+        place = runs[at].place(number)
+        return None if place < 0 else (runs[at], place)
 
     def note(self, number: int, answer: tuple[int, Any] | None) -> None:
         """Remember one answer, or that it is being made."""
@@ -156,6 +198,10 @@ class Shelf:
 
     def __repr__(self) -> str:
         return f"<Shelf top={self.top} single={len(self._single)} runs={self._size}>"
+
+
+def _last(run: Run) -> int:
+    return run.numbers[-1]
 
 
 class Shelves:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from typing import Any, cast
 
 from rxfero.core import frame
@@ -584,14 +583,9 @@ class Owner:
         values: list[Any],
     ) -> bool:
         """Give a batch of messages to the program; False: not all of it is new."""
-        requests: list[Inbound] = []
-        run = Run(dest, numbers, requests)
+        run = Run(dest, numbers, self.kind, verbs, keys, values)
         if not self._served.of(dest.sid).take(run):
             return False
-        kind, add = self.kind, requests.append
-        every = repeat(None) if keys is None else keys
-        for number, verb, key, value in zip(numbers, verbs, every, values, strict=False):
-            add(kind(dest, number, verb, key, b"", value))
         self.inbox.append(run)
         return True
 
@@ -607,15 +601,18 @@ class Owner:
             ValueRefused: an answer cannot be sent; none was.
         """
         dest, numbers, given = run.dest, run.numbers, answers
-        if PENDING in answers:
+        whole = PENDING not in answers
+        column = None
+        if not whole:
             numbers = [n for n, a in zip(numbers, answers, strict=True) if a is not PENDING]
             given = [a for a in answers if a is not PENDING]
         if given:
-            packed = pack_body(write_answers(dest.sid, numbers, given))
+            body = write_answers(dest.sid, numbers, given)
+            packed, column = pack_body(body), body[2]
             if len(packed) > self._cluster.constants.outbox.frag - 64:
                 raise ValueRefused("answers", f"{len(packed)} bytes packed are more than a frame")
             self._cluster.say_packed(dest.route, frame.ANSWER, packed)
-        run.answers, run.requests = answers, []
+        run.answered(answers, column if whole else None)
 
     def apply(self, inbound: Inbound) -> Offset:
         """Log and apply the write of a request: the default verbs (`request.next()`).

@@ -18,6 +18,7 @@ from typing import Any
 
 from rxfero.core import frame
 from rxfero.core.answers import Answers
+from rxfero.core.batch import Batch
 from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
@@ -49,8 +50,8 @@ class Ready:
     """What a turn wants done, in the order it is to be done."""
 
     __slots__ = (
-        "acked", "changes", "closes", "dials", "entries", "frames", "news", "notices", "partials",
-        "requests", "settled",
+        "acked", "answered", "changes", "closes", "dials", "entries", "frames", "news", "notices",
+        "partials", "requests", "settled",
     )
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Ready:
         self.closes: list[tuple[int, str]] = []
         self.changes: list[tuple[list[int], list[Record]]] = []
         self.acked: list[Call] = []
+        self.answered: list[Batch] = []
         self.partials: list[tuple[Call, bytes]] = []
         self.settled: list[Call] = []
         self.requests: list[Inbound | Run] = []
@@ -530,10 +532,10 @@ class Replica:
         else:
             self.router.submit(call, now)
 
-    def send(self, calls: list[Call], now: float) -> None:
+    def send(self, batch: Batch, now: float) -> None:
         """Take messages without keys, a batch at a time."""
         self.cluster.now = now
-        self.requests.send(calls, now)
+        self.requests.send(batch, now)
 
     def apply(self, inbound: Inbound, now: float) -> Any:
         """Carry out the default verb of a request (the handler's `next()`)."""
@@ -824,6 +826,7 @@ class Replica:
         ready.acked, self.router.acked = self.router.acked, []
         ready.partials, self.answers.came = self.answers.came, []
         ready.settled, self.router.settled = self.router.settled, []
+        ready.answered, self.requests.whole = self.requests.whole, []
         ready.requests, self.owner.inbox = self.owner.inbox, []
         if changed or self.follower.synced != self._in_sync:
             self._in_sync = set(self.follower.synced)

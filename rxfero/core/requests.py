@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
+from rxfero.core.batch import Batch
+from rxfero.core.batches import Batches
 from rxfero.core.call import (
     CLOSED,
     GAP,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from rxfero.core.shard import Shard
 
 RETRY_S, RETRY_S_MAX, REWIND_S = 1.0, 5.0, 0.25
-WINDOW = 1 << 15  # requests on their way at once; more wait here
+WINDOW = 1 << 17  # requests on their way at once; more wait here
 RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
 
 
@@ -64,7 +66,8 @@ class Requests:
         self.number = 0
         self.pending: dict[int, Call] = {}
         self.queue: list[Call] = []
-        self.mixed = False  # whether the queue holds other than new messages without keys
+        self.batches = Batches()
+        self.whole: list[Batch] = []  # that were answered as a whole, since somebody took them
         self.bytes = 0
         self._dropped = False  # whether the queue may hold what nobody waits for any more
         self.settled: list[Call] = []
@@ -88,23 +91,66 @@ class Requests:
 
     # --- sending
 
-    def send(self, calls: list[Call], now: float) -> None:
-        """Number messages without keys and queue them, a batch at a time."""
-        first = self.number + 1
-        self.number += len(calls)
-        deadline = now + self.timeout_s
-        for number, call in enumerate(calls, first):
-            call.number = number
-            if not call.deadline:
-                call.deadline = deadline
-            elif call.deadline < self._soonest:
-                self._soonest = call.deadline
-        self._soonest = min(self._soonest, deadline)
-        if not self.pending:
+    def send(self, batch: Batch, now: float) -> None:
+        """Number a batch of messages without keys, and let it wait for its turn to be sent."""
+        deadline = batch.number(self.number + 1, now + self.timeout_s)
+        self.number += len(batch)
+        if deadline < self._soonest:
+            self._soonest = deadline
+        if not self.count:
             self._first(now)
-        self.pending.update(zip(range(first, self.number + 1), calls, strict=True))
-        self.queue += calls
-        self.bytes += sum([len(c.value) for c in calls]) + 64 * len(calls)
+        self.batches.add(batch)
+        self.bytes += batch.size
+
+    @property
+    def count(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self.pending) + self.batches.count
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self.queue or self.batches.waiting)
+
+    def next_batch(self, target: str, now: float) -> Batch | None:
+        """Take the next batch to be sent; None when there is none, or the window has no room."""
+        room = WINDOW - self.batches.flying - len(self.pending)
+        batch = self.batches.send(target, room)
+        if batch is not None:
+            self._progress = now
+        return batch
+
+    def find(self, number: int) -> Call | None:
+        """Give the unanswered request of a number; one of a batch goes its own way from now on."""
+        call = self.pending.get(number)
+        if call is None and self.batches.flying:
+            self._split(number, number)
+            call = self.pending.get(number)
+        return call
+
+    def unbatch(self) -> None:
+        """Queue the messages of waiting batches one by one: they go by other ways, or mixed."""
+        waiting = self.batches.take_waiting()
+        for batch in waiting:
+            calls = batch.split()
+            self.pending.update([(call.number, call) for call in calls])
+            self.queue += calls
+        if waiting:
+            self.queue.sort(key=_by_number)
+
+    def _split(self, low: int, high: int) -> None:
+        """Let batches on their way with numbers between two go their own ways from now on."""
+        for batch in self.batches.take(lambda b: b.first <= high and b.first + len(b) > low):
+            self.pending.update([(call.number, call) for call in batch.split()])
+
+    def split(self) -> None:
+        """Let all messages go their own ways from now on."""
+        self.unbatch()
+        if self.batches.flying:
+            self._split(0, self.number)
+            ordered = sorted(self.pending.items())
+            self.pending.clear()
+            self.pending.update(ordered)
 
     def _first(self, now: float) -> None:
         """Something is pending from now on."""
@@ -121,15 +167,15 @@ class Requests:
             call.deadline = now + self.timeout_s
         if call.deadline < self._soonest:
             self._soonest = call.deadline
-        if not self.pending:
+        if not self.count:
             self._first(now)
         self.pending[number] = call
         self.queue.append(call)
-        self.mixed = True
         self.bytes += len(call.value) + 64
 
     def again(self, call: Call, level: int, now: float) -> None:
         """Ask once more for a settled or pending write, at another level of durability."""
+        self.find(call.number)
         call.level, call.done = level, False
         if call.number not in self.pending:
             self.bytes += call.size
@@ -137,7 +183,6 @@ class Requests:
         call.deadline = now + self.timeout_s
         self._soonest = min(self._soonest, call.deadline)
         self.queue.append(call)
-        self.mixed = True
 
     def drain(self, now: float) -> list[Call]:
         """Take the requests to send in this turn, in order, as many as the window has room for."""
@@ -147,13 +192,13 @@ class Requests:
         queue = self.queue
         if queue:
             self._progress = now
-        room = WINDOW - (len(self.pending) - len(queue))
+        room = WINDOW - (self.batches.flying + len(self.pending) - len(queue))
         if len(queue) > room:
             if room < WINDOW // 8:
                 return []  # taken in large parts: each moves what remains
             part, queue[:room] = queue[:room], []
             return part
-        self.queue, self.mixed = [], False
+        self.queue = []
         return queue
 
     def heard(self, now: float) -> None:
@@ -165,6 +210,7 @@ class Requests:
 
         Who sends a stream of answers has the request: it is not sent again while that lives.
         """
+        self.split()
         calls = self.pending.values()
         if lost is None:
             again = [c for c in calls if c.handler is None]
@@ -178,8 +224,17 @@ class Requests:
     # --- answers
 
     def answered(self, numbers: Sequence[int], answers: list[Any], now: float) -> list[Call]:
-        """Take a column of answers to messages; give the calls that settled."""
+        """Take a column of answers to messages; give the calls that settled by themselves."""
         self._progress, self._retry_s = now, RETRY_S
+        if self.batches.flying:
+            batch = self.batches.of(numbers)
+            if batch is not None:
+                self.batches.remove(batch)
+                self.bytes -= batch.size
+                batch.settle(answers)
+                self.whole.append(batch)
+                return []
+            self._split(min(numbers), max(numbers))
         calls: list[Any] = list(map(self.pending.pop, numbers, repeat(None)))
         if None in calls:
             there = [i for i, call in enumerate(calls) if call is not None]
@@ -203,7 +258,9 @@ class Requests:
         for i, number in enumerate(numbers):
             call = pending.get(number)
             if call is None:
-                continue
+                call = self.find(number)
+                if call is None:
+                    continue
             status = OK if statuses is None else statuses[i]
             value = None if values is None else values[i]
             if status in (GAP, UNKNOWN):
@@ -279,7 +336,6 @@ class Requests:
         """Queue requests again, in order, those not queued already."""
         if not calls:
             return
-        self.mixed = True
         queued = {c.number for c in self.queue}
         fresh = [c for c in calls if c.number not in queued]
         for call in fresh:
@@ -320,6 +376,8 @@ class Requests:
 
     def drop(self, call: Call) -> None:
         """Forget a request whose caller no longer wants it (not a log write: those keep order)."""
+        self.unbatch()
+        self.find(call.number)
         if self.pending.pop(call.number, None) is not None:
             self.bytes -= call.size
             self._dropped = True
@@ -329,7 +387,7 @@ class Requests:
     @property
     def deadline(self) -> float | None:
         """When :meth:`wake` has something to do, in monotonic seconds."""
-        if not self.pending:
+        if not self.count:
             return None
         return min(
             self._soonest, self._hurry, self._progress + self._retry_s, self._looked + self._look_s
@@ -339,7 +397,10 @@ class Requests:
         """End the calls whose time is over; send again when nothing was heard for long."""
         expired: list[Call] = []
         if now >= self._soonest:
-            soonest = float("inf")
+            soonest = self.batches.due
+            if soonest <= now:
+                self.split()
+                soonest = float("inf")
             for call in list(self.pending.values()):
                 if call.done:
                     continue
@@ -354,17 +415,19 @@ class Requests:
         if now >= self._hurry:
             self._enqueue([c for c in self.pending.values() if c.shard in self._refused])
             self._refused, self._hurry = set(), float("inf")
-        if self.pending and now >= self._progress + self._retry_s:
+        if self.count and now >= self._progress + self._retry_s:
             self.resend(now)
             self._retry_s = min(RETRY_S_MAX, self._retry_s * 2) * (0.75 + self._rng.random() / 2)
-        if self.pending and now >= self._looked + self._look_s:
+        if self.count and now >= self._looked + self._look_s:
             self._look(now)
         return expired
 
     def _look(self, now: float) -> None:
         """Send again what others' answers have passed by: it was lost behind a server we hear."""
-        oldest = next(iter(self.pending))
+        numbers = next(iter(self.pending), None), self.batches.oldest
+        oldest = min([number for number in numbers if number is not None])
         if oldest == self._oldest:
+            self.split()
             late = [c for n, c in self.pending.items() if n <= self._newest]
             self._enqueue([c for c in late if c.handler is None])
             self._look_s = min(RETRY_S_MAX, self._look_s * 2)
@@ -378,6 +441,7 @@ class Requests:
 
     def close(self) -> list[Call]:
         """End every pending call; the cache is being destroyed."""
+        self.split()
         ended = [c for c in self.pending.values() if not c.done]
         for call in ended:
             call.status, call.done = CLOSED, True
@@ -386,7 +450,7 @@ class Requests:
         return ended
 
     def __repr__(self) -> str:
-        return f"<Requests {self.sid} pending={len(self.pending)} retained={len(self._kept)}>"
+        return f"<Requests {self.sid} pending={self.count} retained={len(self._kept)}>"
 
 
 _new: Callable[..., Any] = cast("Any", tuple).__new__

@@ -119,12 +119,11 @@ class Router:
 
     def flush_calls(self) -> None:
         """Send the program's requests of this turn, as columns, to whom they belong."""
-        mixed = self.requests.mixed
-        queue = self.requests.drain(self._cluster.now)
+        requests = self.requests
+        if requests.batches.waiting:
+            self._flush_batches()
+        queue = requests.drain(self._cluster.now)
         if not queue:
-            return
-        if not mixed and self._cluster.client and self._cluster.servers:
-            self._spread(queue)
             return
         held: list[Call] = []
         local: list[Call] = []
@@ -140,8 +139,7 @@ class Router:
                 call.target = target
                 groups.setdefault(target, []).append(call)
         if held:
-            self.requests.queue[:0] = held
-            self.requests.mixed = True
+            requests.queue[:0] = held
         for target, calls in groups.items():
             self._send(target, calls, plain=not any(c.seq or c.verb in QUESTIONS for c in calls))
         if local:
@@ -152,16 +150,25 @@ class Router:
             for call in local:
                 self.carry_out(dest, 0, _row(call))
 
-    def _spread(self, calls: list[Call]) -> None:
-        """Send messages without keys, frame by frame, to the servers in turn."""
-        names = list(self._cluster.servers)
-        for first in range(0, len(calls), ROWS):
-            part = calls[first : first + ROWS]
+    def _flush_batches(self) -> None:
+        """Send batches of messages without keys to the servers in turn, each as one frame."""
+        cluster, requests = self._cluster, self.requests
+        if cluster.client and not cluster.servers:
+            return
+        names = list(cluster.servers)
+        room = cluster.constants.outbox.frag // 2
+        waiting = requests.batches.waiting
+        while waiting:
+            if not cluster.client or requests.queue or waiting[0].size > room:
+                requests.unbatch()  # to this server itself, in order with others, or in parts
+                return
             self._turn += 1
             target = names[self._turn % len(names)]
-            for call in part:
-                call.target = target
-            self._send(target, part, plain=True)
+            batch = requests.next_batch(target, cluster.now)
+            if batch is None:
+                return
+            cluster.say_packed(target, frame.MESSAGE, batch.body(requests.sid))
+            cluster.note("tack", len(batch))
 
     def _target_of(self, call: Call) -> str | None:
         cluster = self._cluster
@@ -469,8 +476,13 @@ class Router:
         self.requests.heard(self._cluster.now)
         self._cluster.note("ack", len(numbers))
         if self.want_acks:
-            pending = self.requests.pending
-            self._acknowledged([pending[n] for n in numbers if n in pending])
+            batch = self.requests.batches.of(numbers)
+            if batch is None:
+                found = map(self.requests.find, numbers)
+                self._acknowledged([call for call in found if call is not None])
+            else:
+                batch.acked = True
+                self._acknowledged(list(batch.calls.values()))
 
     def __repr__(self) -> str:
         return f"<Router {self._cluster.name} parked={len(self._parked)} {self.requests!r}>"

@@ -24,7 +24,8 @@ from rxfero.errors import ProtocolError, ValueRefused
 
 __all__ = [
     "CONTAINERS_MAX", "DEPTH_MAX", "SCALARS", "FrozenDict", "FrozenList", "check_all", "pack",
-    "pack_body", "pack_column", "pack_scalars", "thaw", "unpack", "unpack_body", "unpack_column",
+    "pack_body", "pack_body_of", "pack_column", "pack_scalars", "thaw", "unpack", "unpack_body",
+    "unpack_column",
 ]  # fmt: skip
 
 DEPTH_MAX: Final = 32
@@ -262,18 +263,12 @@ def unpack_column(data: bytes) -> list[Any]:
         raise ProtocolError("a column of values that is no array")
     if len(data) > CONTAINERS_MAX and containers(data, CONTAINERS_MAX) > CONTAINERS_MAX:
         raise ProtocolError(f"values of {_TOO_MANY}")
-    if container_bound(data) <= 1:  # the column itself: nothing in it is a container
-        try:
-            values = _unpackb(data, timestamp=3, ext_hook=_no_ext)
-        except _MALFORMED as error:
-            raise ProtocolError(f"bytes that are no values: {error}") from error
-    else:
-        strict = not (0xC4 in data or 0xC5 in data or 0xC6 in data)
-        values = _decode(data, strict=strict)
+    strict = not (0xC4 in data or 0xC5 in data or 0xC6 in data)
+    values = _decode(data, strict=strict)
     if not isinstance(values, list):
         raise ProtocolError("a column of values that is no array")
     column = cast("list[Any]", values)
-    if len(data) > DEPTH_MAX and container_bound(data) > DEPTH_MAX:
+    if not _CONTAINERS.isdisjoint(map(type, column)):
         _check_shape(column, DEPTH_MAX + 1)
     return column
 
@@ -343,6 +338,13 @@ def _check_shape(value: Any, depth: int = DEPTH_MAX) -> None:
 def pack_body(body: object) -> bytes:
     """Pack the body of a frame: lists, dicts, text, bytes, integers; nothing is checked."""
     return _body_pack(body)
+
+
+def pack_body_of(fields: list[Any], blob: bytes) -> bytes:
+    """Pack the body of a frame whose last field is a large blob, which is copied but once."""
+    head = bytearray(_body_pack(fields))
+    head[0] += 1  # one field more: a body has few
+    return b"".join((head, b"\xc6", len(blob).to_bytes(4, "big"), blob))
 
 
 def unpack_body(data: bytes | memoryview, *, limit_items: int = 1 << 24) -> Any:

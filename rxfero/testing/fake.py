@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rxfero.cache import Cache
+from rxfero.core.batch import Batch
 from rxfero.core.call import Call
 from rxfero.core.change import Change
 from rxfero.core.cluster import Settings
@@ -62,7 +63,7 @@ class FakeCache(Cache):
             hub = Hub(name)
             node = _Lonely(self._loop, name, read, hub, handled=handler is not None)
         super().__init__(node, hub, self._stop)
-        node.peer_of, node.peer_named = self.peers.of, self.peers.named
+        node.news.peer_of, node.peer_named = self.peers.of, self.peers.named
         self._loop.go_on_until(lambda: node.is_founded, BEGIN_S)
         if handler is not None:
             self._handle(_write)
@@ -156,11 +157,12 @@ class _Lonely(Node):
         super().submit(call)
         self._pumped.settle()
 
-    def post(self, call: Call) -> None:
+    def post(self, verb: str, value: str | bytes, *, packed: bool) -> tuple[Batch, int]:
         """Take a message, and carry it out."""
         self._refuse()
-        super().post(call)
+        posted = super().post(verb, value, packed=packed)
         self._pumped.settle()
+        return posted
 
     def _refuse(self) -> None:
         if self.failure is not None:

@@ -285,7 +285,7 @@ class ClusterMachine(RuleBasedStateMachine):
         await self.cluster.whole(timeout_s=END_S)
         # A write whose await has timed out may still be under way: it is part of its session.
         await self.cluster.until(
-            lambda: not any(m.node.replica.requests.pending for m in self.cluster.running),
+            lambda: not any(m.node.replica.requests.count for m in self.cluster.running),
             timeout_s=END_S,
         )
 

@@ -110,7 +110,7 @@ def test_a_request_reads_its_value_once(value: Any) -> None:
 
 
 def run_of(*numbers: int) -> Run:
-    return Run(DEST, numbers, [])
+    return Run(DEST, numbers)
 
 
 def test_a_batch_is_taken_once() -> None:
@@ -126,13 +126,26 @@ def test_an_answer_is_found_when_it_is_there() -> None:
     shelf, run = Shelf(), run_of(3, 5, 8)
     shelf.take(run)
     assert shelf.find(3) is None
-    run.answers = ["a", PENDING, None]
+    run.answered(["a", PENDING, None], None)
     assert shelf.find(3) == (OK, pack("a"))
     assert shelf.find(5) is None
     assert shelf.find(8) == (OK, None)
     shelf.note(5, (OK, b"\x01"))
     assert shelf.find(5) == (OK, b"\x01")
     assert shelf.find(4) is None
+    whole = run_of(9, 11)
+    shelf.take(whole)
+    whole.answered(["b", 2], messages.write_answers("s", [9, 11], ["b", 2])[2])
+    assert [shelf.find(n) for n in (9, 10, 11)] == [(OK, pack("b")), None, (OK, pack(2))]
+
+
+def test_a_batch_makes_its_requests_as_they_are_asked_for() -> None:
+    run = Run(DEST, [4, 7], Inbound, ["a", "b"], None, ["x", 2])
+    for _ in range(2):
+        told = [(r.number, r.type, r.key, r.value, r.dest) for r in run]
+        assert told == [(4, "a", None, "x", DEST), (7, "b", None, 2, DEST)]
+    run.answered(["y", "z"], None)
+    assert list(run) == []
 
 
 @given(st.lists(st.integers(1, 60), max_size=60))
@@ -155,7 +168,7 @@ def test_no_number_is_new_twice(numbers: list[int]) -> None:
 def test_what_is_remembered_is_bounded() -> None:
     shelf = Shelf()
     for first in range(1, 4 * REMEMBERED, 1000):
-        shelf.take(Run(DEST, range(first, first + 1000), []))
+        shelf.take(Run(DEST, range(first, first + 1000)))
     known = sum(shelf.knows(n) for n in range(1, 5 * REMEMBERED))
     assert REMEMBERED - 1000 <= known <= REMEMBERED
     shelves = Shelves()

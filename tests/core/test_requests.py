@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rxfero.core import requests as module
+from rxfero.core.batch import Batch
 from rxfero.core.call import (
     ALL,
     CLOSED,
@@ -53,6 +54,21 @@ def message() -> Call:
     return Call("login", None, ONE)
 
 
+def batch_of(count: int) -> Batch:
+    batch = Batch()
+    for _ in range(count):
+        batch.add("login", ONE, packed=True)
+    return batch
+
+
+def posted(requests: Requests, count: int, now: float = 0.0) -> list[Call]:
+    """Let messages go their own ways from the start."""
+    batch = batch_of(count)
+    requests.send(batch, now)
+    requests.unbatch()
+    return list(batch)
+
+
 def sent(requests: Requests, *calls: Call, shard: int = 0, now: float = 0.0) -> list[Call]:
     """Submit calls and send all that is queued."""
     for call in calls:
@@ -75,8 +91,7 @@ def test_requests_and_the_writes_of_a_shard_are_numbered_densely() -> None:
     calls = [write(), message(), write(), write()]
     for call, shard in zip(calls, (0, -1, 5, 0), strict=True):
         requests.submit(call, shard, 0.0)
-    more = [message(), message()]
-    requests.send(more, 0.0)
+    more = posted(requests, 2)
     assert [c.number for c in [*calls, *more]] == [1, 2, 3, 4, 5, 6]
     assert [(c.shard, c.seq) for c in calls] == [(0, 1), (-1, 0), (5, 1), (0, 2)]
     assert requests.drain(0.0) == [*calls, *more]
@@ -93,8 +108,7 @@ def test_a_session_is_named_for_its_node_and_by_chance() -> None:
 def test_no_more_is_on_its_way_than_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WINDOW", 16)
     requests = requests_of()
-    calls = [message() for _ in range(40)]
-    requests.send(calls, 0.0)
+    calls = posted(requests, 40)
     assert requests.drain(0.0) == calls[:16]
     assert requests.drain(0.0) == []
     requests.answered([1], ["x"], 0.0)
@@ -122,8 +136,7 @@ def test_an_answer_settles_its_call_once() -> None:
 
 def test_answers_to_messages_settle_those_that_are_known() -> None:
     requests = requests_of()
-    calls = [message() for _ in range(3)]
-    requests.send(calls, 0.0)
+    calls = posted(requests, 3)
     requests.drain(0.0)
     assert requests.answered([3, 9, 1], ["c", "x", "a"], 0.0) == [calls[2], calls[0]]
     assert requests.answered([3], ["again"], 0.0) == []
@@ -231,10 +244,12 @@ def test_a_late_message_is_forgotten_and_a_late_write_keeps_its_place() -> None:
 
 def test_what_timed_out_before_it_could_be_sent_is_not_kept() -> None:
     requests = requests_of()
-    calls = [message() for _ in range(5)]
-    requests.send(calls, 0.0)
-    requests.wake(30.0)
+    requests.send(batch_of(3), 0.0)
+    posted(requests, 2)
+    requests.send(batch_of(2), 0.0)
+    assert len(requests.wake(30.0)) == 7
     assert requests.drain(30.0) == []
+    assert (requests.next_batch("a", 30.0), requests.count) == (None, 0)
     assert (requests.queue, requests.pending, requests.bytes) == ([], {}, 0)
 
 
@@ -246,10 +261,12 @@ def test_a_deadline_that_was_moved_is_kept() -> None:
     requests.sooner(call)
     assert requests.deadline == 0.5
     assert requests.wake(0.5) == [call]
-    early = message()
-    early.deadline = 0.7
-    requests.send([early, message()], 0.6)
+    batch = batch_of(2)
+    batch.call(1).deadline = 0.7
+    requests.send(batch, 0.6)
     assert requests.deadline == 0.7
+    assert requests.wake(0.7) == [batch.call(1)]
+    assert batch.call(0).deadline == 30.6
 
 
 # --- gaps, by R11 and R12
@@ -424,6 +441,86 @@ def test_at_the_end_every_call_ends() -> None:
     assert "pending=0" in repr(requests)
 
 
+# --- batches
+
+
+def on_its_way(requests: Requests, count: int = 4, server: str = "a") -> Batch:
+    requests.send(batch_of(count), 0.0)
+    batch = requests.next_batch(server, 0.0)
+    assert batch is not None
+    return batch
+
+
+def test_a_batch_is_answered_as_a_whole() -> None:
+    requests = requests_of()
+    batch = on_its_way(requests)
+    looked = batch.call(2)
+    assert (looked.number, looked.done, requests.count, requests.unsent) == (3, False, 4, False)
+    assert requests.answered(range(1, 5), ["a", "b", "c", "d"], 1.0) == []
+    assert requests.whole == [batch]
+    assert (looked.done, looked.content, requests.count, requests.bytes) == (True, "c", 0, 0)
+    assert [call.content for call in batch] == ["a", "b", "c", "d"]
+    assert requests.deadline is None
+    assert requests.answered(range(1, 5), list("abcd"), 1.0) == []
+
+
+@pytest.mark.parametrize("numbers", [[1, 3], range(2, 5), range(1, 3), [4, 9]])
+def test_a_batch_that_is_answered_in_part_goes_its_own_ways(numbers: Any) -> None:
+    requests = requests_of()
+    batch = on_its_way(requests)
+    known = [n for n in numbers if n <= 4]
+    settled = requests.answered(numbers, [str(n) for n in numbers], 1.0)
+    assert [(c.number, c.content) for c in settled] == [(n, str(n)) for n in known]
+    assert requests.whole == []
+    left = sorted({1, 2, 3, 4} - {*known})
+    assert list(requests.pending) == left
+    assert requests.bytes == sum(batch.call(n - 1).size for n in left)
+
+
+def test_what_went_to_a_lost_server_is_sent_again_and_nothing_else() -> None:
+    requests = requests_of()
+    on_its_way(requests, 2, "a")
+    on_its_way(requests, 3, "b")
+    requests.resend(1.0, lost="a")
+    assert [c.number for c in requests.drain(1.0)] == [1, 2]
+    assert requests.next_batch("a", 1.0) is None
+
+
+def test_one_of_a_batch_is_found_dropped_and_closed() -> None:
+    requests = requests_of()
+    one, two = on_its_way(requests), on_its_way(requests)
+    assert requests.find(9) is None
+    assert requests.find(6) is two.call(1)
+    assert (len(requests.pending), requests.count) == (4, 8)
+    requests.drop(one.call(0))
+    assert requests.count == 7
+    ended = requests.close()
+    assert {c.number for c in ended} == {2, 3, 4, 5, 6, 7, 8}
+    assert {c.status for c in ended} == {CLOSED}
+
+
+def test_a_batch_waits_for_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WINDOW", 4)
+    requests = requests_of()
+    first = on_its_way(requests, 3)
+    requests.send(batch_of(2), 0.0)
+    assert requests.next_batch("a", 0.0) is None
+    assert requests.unsent
+    requests.answered(range(1, 4), ["x"] * 3, 0.5)
+    second = requests.next_batch("a", 1.0)
+    assert second is not None
+    assert (first.first, second.first, second.target) == (1, 4, "a")
+
+
+def test_a_silent_batch_is_sent_again() -> None:
+    requests = requests_of()
+    on_its_way(requests, 2)
+    assert requests.wake(RETRY_S - 0.1) == []
+    assert requests.drain(RETRY_S - 0.1) == []
+    requests.wake(RETRY_S)
+    assert [c.number for c in requests.drain(RETRY_S)] == [1, 2]
+
+
 # --- any order of events
 
 
@@ -434,6 +531,7 @@ class Asking(RuleBasedStateMachine):
         super().__init__()
         self.requests = requests_of(records=4)
         self.calls: list[Call] = []
+        self.batches: list[Batch] = []
         self.told: dict[int, tuple[int, Any]] = {}
         self.now = 0.0
 
@@ -453,9 +551,10 @@ class Asking(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 3))
     def send(self, count: int) -> None:
-        calls = [message() for _ in range(count)]
-        self.requests.send(calls, self.now)
-        self.calls += calls
+        batch = batch_of(count)
+        self.requests.send(batch, self.now)
+        self.batches.append(batch)
+        self.calls += batch  # each is looked at
 
     @rule()
     def drain(self) -> None:
@@ -464,6 +563,22 @@ class Asking(RuleBasedStateMachine):
         assert numbers == sorted(set(numbers))
         known = {*self.requests.pending, *self.told}  # answered while it was queued again
         assert known.issuperset(numbers)
+
+    @rule()
+    def drain_batch(self) -> None:
+        self.requests.next_batch("a", self.now)
+
+    @precondition(lambda self: self.batches)
+    @rule(chance=st.randoms(use_true_random=False), part=st.booleans())
+    def answer_batch(self, chance: Random, part: bool) -> None:
+        batch = chance.choice(self.batches)
+        numbers = range(batch.first + part, batch.first + len(batch))
+        if numbers:
+            settled = self.requests.answered(numbers, ["x"] * len(numbers), self.now)
+            for whole in self.requests.whole:
+                settled += list(whole)
+            self.requests.whole.clear()
+            self.take(settled)
 
     @rule(seconds=st.sampled_from([0.02, 0.3, 1.0, 7.0]))
     def wake(self, seconds: float) -> None:
@@ -492,10 +607,14 @@ class Asking(RuleBasedStateMachine):
     @invariant()
     def sums(self) -> None:
         requests = self.requests
-        assert requests.bytes == sum(c.size for c in requests.pending.values())
+        batches = [*requests.batches.waiting, *requests.batches._sent.values()]
+        own = sum(c.size for c in requests.pending.values())
+        assert requests.bytes == own + requests.batches.bytes
+        assert requests.batches.bytes == sum(b.size for b in batches)
+        assert requests.count == len(requests.pending) + sum(map(len, batches))
         assert requests._kept_bytes == sum(c.size for c in requests._kept.values())
         assert len(requests._kept) <= 4
-        assert (requests.deadline is None) == (not requests.pending)
+        assert (requests.deadline is None) == (not requests.count)
         for call in self.calls:
             assert not call.done or self.told[call.number] == (call.status, call.result)
 

@@ -8,6 +8,7 @@ import pytest
 
 from rxfero.core import frame, messages
 from rxfero.core import router as module
+from rxfero.core.batch import Batch
 from rxfero.core.call import (
     COMMIT,
     COMPARE,
@@ -110,15 +111,42 @@ def test_a_client_without_a_link_to_the_owner_asks_any_server() -> None:
     assert [(n, k) for n, k, _ in turn(router)] == [("a", frame.REQUEST)]
 
 
-def test_messages_go_to_the_servers_in_turn_a_frame_each(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "ROWS", 2)
-    router, _ = router_of("a", "b", client=True)
-    router.requests.send([Call("m", None, ONE) for _ in range(5)], 100.0)
+def batch_of(count: int) -> Batch:
+    batch = Batch()
+    for _ in range(count):
+        batch.add("m", ONE, packed=True)
+    return batch
+
+
+def test_batches_go_to_the_servers_in_turn_a_frame_each() -> None:
+    router, cluster = router_of("a", "b", client=True)
+    for count in (2, 2, 1):
+        router.requests.send(batch_of(count), 100.0)
     frames = [(name, messages.read(body, 99).numbers) for name, _, body in turn(router)]
     assert [list(numbers) for _, numbers in frames] == [[1, 2], [3, 4], [5]]
     assert {name for name, _ in frames} == {"a", "b"}
+    assert [n for event, n in cluster.notices if event == "tack"] == [2, 2, 1]
+
+
+def test_a_batch_for_which_no_frame_is_large_enough_goes_in_parts() -> None:
+    router, _ = router_of("a", client=True, outbox__frag=1 << 13)
+    batch = Batch()
+    for text in ("x" * 3000, "y" * 3000, "z"):
+        batch.add("m", text, packed=False)
+    router.requests.send(batch, 100.0)
+    frames = turn(router)
+    assert [kind for _, kind, _ in frames] == [frame.REQUEST, frame.REQUEST]
+    assert [body[3] for _, _, body in frames] == [[1, 1], [2, 2]]
+
+
+def test_a_server_takes_its_own_messages_and_a_client_keeps_them_until_there_is_one() -> None:
+    router, cluster = router_of("a", client=True)
+    servers, cluster.servers = cluster.servers, {}
+    router.requests.send(batch_of(2), 100.0)
+    assert turn(router) == []
+    assert router.requests.unsent
+    cluster.servers = servers
+    assert [kind for _, kind, _ in turn(router)] == [frame.MESSAGE]
 
 
 def test_requests_leave_in_frames_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,9 +448,10 @@ def test_an_acknowledgement_says_what_has_been_received() -> None:
 
 def test_answers_to_messages_settle_them() -> None:
     router, _ = router_of("a", client=True)
-    calls = [Call("m", None, ONE) for _ in range(3)]
-    router.requests.send(calls, 100.0)
+    batch = batch_of(3)
+    router.requests.send(batch, 100.0)
     turn(router)
+    calls = list(batch)
     sid = router.requests.sid
     router.on_answers(messages.write_answers("another", [1], ["x"]))
     router.on_answers(messages.write_answers(sid, [1, 3, 4], ["x", "y", "z"]))

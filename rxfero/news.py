@@ -8,7 +8,7 @@ observes, nothing is made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.call import OK, Call
@@ -18,7 +18,7 @@ from rxfero.events import Failure, Hub
 
 if TYPE_CHECKING:
     from rxfero.core.peering import Contact
-    from rxfero.core.replica import Ready
+    from rxfero.core.ready import Ready
 
 log = logging.getLogger("rxfero")
 
@@ -94,7 +94,7 @@ class News:
                 if together and calls:
                     hub.emit("replies", list(calls))
 
-    def _changes(self, batches: list[tuple[list[int], list[Record]]]) -> None:
+    def _changes(self, batches: Iterable[tuple[list[int], list[Record]]]) -> None:
         hub = self._hub
         observed = [name for name in TOLD if hub.observed(name)]
         if not observed:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,8 @@ from rxfero.core.link import Identity
 from rxfero.core.messages import Inbound, Run
 from rxfero.core.peering import CONNECTED, Address
 from rxfero.core.quorum import Quorum
-from rxfero.core.replica import Ready, Replica
+from rxfero.core.ready import Ready
+from rxfero.core.replica import Replica
 from rxfero.core.router import ROWS
 from rxfero.door import Door
 from rxfero.errors import (
@@ -416,7 +417,7 @@ class Node:
             if self._handler is None:
                 replica.owner.inbox[:0] = ready.requests
             else:
-                self._handler(ready.requests)
+                self._handler(list(ready.requests))
         requests = replica.requests
         moved = ready.frames or ready.settled or ready.answered
         if requests.number != asked or (requests.unsent and moved):
@@ -459,7 +460,7 @@ class Node:
             link_id = transport.dial(address.host, address.port, timeout_s)
             self.replica.peering.dialing(contact, link_id)
 
-    def _send(self, frames: list[tuple[int, bytes]]) -> None:
+    def _send(self, frames: Iterable[tuple[int, bytes]]) -> None:
         by_link: dict[int, list[bytes]] = {}
         for link_id, data in frames:
             by_link.setdefault(link_id, []).append(data)

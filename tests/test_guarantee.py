@@ -17,6 +17,7 @@ from rxfero.errors import (
     KeyMissing,
     MethodNotAllowed,
     NotReplicated,
+    RemoteError,
     RequestTimeout,
     UnknownEvent,
 )
@@ -309,3 +310,9 @@ async def test_what_nobody_asked_about_fails_on_error() -> None:
             client.peers.send({"type": "say", "value": "x"})
         await until(lambda: len(failures) == 3, client)
         assert {type(f.error).__name__ for f in failures} == {"RemoteError"}
+        asked = client.peers.send({"type": "say", "value": "x"})
+        unseen = client.peers.send({"type": "say", "value": "y"})
+        with pytest.raises(RemoteError):
+            await asked
+        await until(lambda: len(failures) == 4, client)
+        assert isinstance(unseen.error, RemoteError), "though nobody had looked before it failed"

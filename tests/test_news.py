@@ -10,7 +10,7 @@ from rxfero.core.batch import Batch
 from rxfero.core.call import REFUSED, Call
 from rxfero.core.change import DATA, VOID, Record
 from rxfero.core.position import Term
-from rxfero.core.replica import Ready
+from rxfero.core.ready import Ready
 from rxfero.errors import HandshakeRefused, LostWrites
 from rxfero.events import Hub
 from rxfero.news import REFUSALS, News

@@ -149,7 +149,7 @@ _ROWS: Final = (
     Kind(GONE, "GONE", (_SS,), _OPEN, "name of a client that has gone"),
     Kind(RESET, "RESET", (_SC,), _OPEN, "shards whose history is gone"),
     Kind(MESSAGE, "MESSAGE", (_CS,), _OPEN, "session, numbers, verbs, keys, values"),
-    Kind(ANSWER, "ANSWER", (_SC,), _OPEN, "session, numbers, values"),
+    Kind(ANSWER, "ANSWER", (_SC,), _OPEN, "session, numbers, values, whether it is their ACK"),
     Kind(MONITOR, "MONITOR", (_WS, _SW), _OPEN, "nothing; a map of the node's figures"),
 )  # fmt: skip
 

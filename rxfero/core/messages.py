@@ -3,7 +3,8 @@
 A message is a request whose verb is none of the log's: it has no sequence number, no level and no
 condition, so a batch of them is few columns, and goes from a client straight to who handles it:
 MESSAGE is ``[session, numbers, verbs, keys, values]``, its answer ANSWER is ``[session, numbers,
-values]``; `values` is one packed array, which is unpacked at once. Verbs travel as one string when
+values]``, with `true` behind them where no ACK was sent; `values` is one packed array, unpacked at
+once. Verbs travel as one string when
 all are equal, keys as None when there are none. What is no such batch (a message to a server by
 name or through another server, an answer that is late, long or an error) travels as a row of
 REQUEST, FORWARD and REPLY.
@@ -91,7 +92,7 @@ class Run:
         verbs, keys, values: Columns; no keys are None.
     """
 
-    __slots__ = ("_keys", "_kind", "_values", "_verbs", "answers", "dest", "numbers")
+    __slots__ = ("_keys", "_kind", "_values", "_verbs", "answers", "dest", "known", "numbers")
 
     def __init__(
         self, dest: Dest, numbers: Sequence[int], kind: type[Inbound] = Inbound,
@@ -100,6 +101,7 @@ class Run:
         self.dest, self.numbers, self._kind = dest, numbers, kind
         self._verbs, self._keys, self._values = verbs, keys, values
         self.answers: list[Any] | bytes = []  # packed, once they are all there
+        self.known = False  # whether the sender knows that they are here
 
     def __iter__(self) -> Iterator[Inbound]:
         keys = repeat(None) if self._keys is None else self._keys
@@ -290,26 +292,31 @@ def _increasing(numbers: Sequence[int]) -> bool:
     return all(a < b for a, b in zip([0, *numbers], numbers, strict=False))
 
 
-def write_answers(sid: str, numbers: Sequence[int], answers: list[Any]) -> list[Any]:
-    """Give the body of an ANSWER.
+def write_answers(
+    sid: str, numbers: Sequence[int], answers: list[Any], *, receipt: bool = False
+) -> list[Any]:
+    """Give the body of an ANSWER; with `receipt` it is the ACK of these messages, too.
 
     Raises:
         ValueRefused: an answer cannot be sent.
     """
-    return [sid, write_numbers(numbers), pack_scalars(answers)]
+    body = [sid, write_numbers(numbers), pack_scalars(answers)]
+    return [*body, True] if receipt else body
 
 
-def read_answers(body: list[Any]) -> tuple[str, Sequence[int], list[Any]]:
-    """Read an ANSWER: the session, the numbers and the answers.
+def read_answers(body: list[Any]) -> tuple[str, Sequence[int], list[Any], bool]:
+    """Read an ANSWER: the session, the numbers, the answers, and whether it is their ACK too.
 
     Raises:
         ProtocolError: it cannot be read.
     """
-    sid, spec, values = body
+    sid, spec, values, *rest = body
+    if rest not in ([], [True]):
+        raise ProtocolError("an ANSWER with more than answers")
     numbers = read_numbers(spec, 1 << 30)
     if type(values) is not bytes:
         raise ProtocolError("answers that are none")
     answers = unpack_column(values)
     if len(answers) != len(numbers):
         raise ProtocolError(f"{len(answers)} answers to {len(numbers)} messages")
-    return cast("str", sid), numbers, answers
+    return cast("str", sid), numbers, answers, bool(rest)

@@ -109,6 +109,7 @@ class Owner:
         self._last_term: Term | None = None
         self.kind: type[Inbound] = Inbound
         self.inbox: list[Inbound | Run] = []
+        self.unknown: list[Run] = []  # of this turn: their senders wait for a receipt
         self.reads = Reads(cluster, self.answer)
         self._commit_waits = cluster.quorum is not None
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
@@ -587,6 +588,7 @@ class Owner:
         if not self._served.of(dest.sid).take(run):
             return False
         self.inbox.append(run)
+        self.unknown.append(run)
         return True
 
     def begun(self, inbound: Inbound) -> None:
@@ -607,7 +609,9 @@ class Owner:
             numbers = [n for n, a in zip(numbers, answers, strict=True) if a is not PENDING]
             given = [a for a in answers if a is not PENDING]
         if given:
-            body = write_answers(dest.sid, numbers, given)
+            receipt = whole and not run.known
+            run.known = run.known or receipt
+            body = write_answers(dest.sid, numbers, given, receipt=receipt)
             packed, column = pack_body(body), body[2]
             if len(packed) > self._cluster.constants.outbox.frag - 64:
                 raise ValueRefused("answers", f"{len(packed)} bytes packed are more than a frame")

@@ -66,9 +66,9 @@ class Reads:
 
     def flush(self) -> None:
         """Ask the voters about the shards of this turn's reads."""
-        asked, self._asked = self._asked, {}
-        if not asked:
+        if not self._asked:
             return
+        asked, self._asked = self._asked, {}
         cluster, quorum = self._cluster, self._cluster.quorum
         assert quorum is not None, "a round without voters"
         body = [self._round, list(asked), [shard.term for shard in asked.values()]]

@@ -20,7 +20,6 @@ from rxfero.core import frame
 from rxfero.core.answers import Answers
 from rxfero.core.batch import Batch
 from rxfero.core.call import COMMIT, Call
-from rxfero.core.change import Record
 from rxfero.core.cluster import Cluster, Settings
 from rxfero.core.columns import is_column
 from rxfero.core.figures import Figures
@@ -32,6 +31,7 @@ from rxfero.core.messages import Inbound, Run
 from rxfero.core.owner import Owner
 from rxfero.core.peering import CLIENT, Address, Contact, Peering
 from rxfero.core.position import Term
+from rxfero.core.ready import Ready
 from rxfero.core.requests import Requests
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.router import Router
@@ -44,34 +44,6 @@ AGAIN_S = 2.0  # between attempts to reach members that are not linked
 LEAVE_S = 10.0  # longest a graceful leave waits for its successors
 RELAYED = frame.ADMITTED[frame.SERVER, frame.SERVER] - {frame.RELAY}  # kinds in a RELAY
 LAG = 64  # records a joining server may still lack when it enters the ring
-
-
-class Ready:
-    """What a turn wants done, in the order it is to be done."""
-
-    __slots__ = (
-        "acked", "answered", "changes", "closes", "dials", "entries", "frames", "news", "notices",
-        "partials", "requests", "settled",
-    )
-
-    def __init__(self) -> None:
-        self.frames: list[tuple[int, bytes]] = []
-        self.entries: list[Entry] = []
-        self.dials: list[tuple[Contact, Address]] = []
-        self.closes: list[tuple[int, str]] = []
-        self.changes: list[tuple[list[int], list[Record]]] = []
-        self.acked: list[Call] = []
-        self.answered: list[Batch] = []
-        self.partials: list[tuple[Call, bytes]] = []
-        self.settled: list[Call] = []
-        self.requests: list[Inbound | Run] = []
-        self.news: list[tuple[str, Contact]] = []
-        self.notices: list[tuple[str, Any]] = []
-
-    def __repr__(self) -> str:
-        sizes = {name: len(getattr(self, name)) for name in self.__slots__}
-        filled = ", ".join(f"{name}={size}" for name, size in sizes.items() if size)
-        return f"<Ready {filled or 'nothing'}>"
 
 
 class Replica:
@@ -795,7 +767,8 @@ class Replica:
         if not self.settings.client:
             self.succession.advance()
             self._handed_over()
-        self.router.flush_calls()
+        if self.requests.unsent:
+            self.router.flush_calls()
         cluster.flush_log()
         self.owner.reads.flush()
         cluster.flush_commits()
@@ -812,7 +785,6 @@ class Replica:
         for call in self.requests.settled:
             self.router.expired([call])
         self.requests.settled.clear()
-        ready.frames, cluster.frames = cluster.frames, []
         if cluster.journal is not None and cluster.journal.waiting:
             ready.entries = cluster.journal.take()
         changed = self.peering.changed
@@ -821,22 +793,37 @@ class Replica:
             ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
             due = self.peering.deadline
             self._dial_at = float("inf") if due is None else due
-        ready.closes, self._closes = self._closes, []
-        ready.changes, cluster.changes = cluster.changes, []
-        ready.acked, self.router.acked = self.router.acked, []
-        ready.partials, self.answers.came = self.answers.came, []
-        ready.settled, self.router.settled = self.router.settled, []
-        ready.answered, self.requests.whole = self.requests.whole, []
-        ready.requests, self.owner.inbox = self.owner.inbox, []
         if changed or self.follower.synced != self._in_sync:
             self._in_sync = set(self.follower.synced)
             for name in self._in_sync:
                 link = cluster.servers.get(name)
                 if link is not None:
                     self.peering.connected(link)
-        ready.news, self.peering.news = self.peering.news, []
-        ready.notices, cluster.notices = cluster.notices, []
+        self._drain_into(ready)
         return ready
+
+    def _drain_into(self, ready: Ready) -> None:
+        cluster, router, requests = self.cluster, self.router, self.requests
+        if cluster.frames:
+            ready.frames, cluster.frames = cluster.frames, []
+        if self._closes:
+            ready.closes, self._closes = self._closes, []
+        if cluster.changes:
+            ready.changes, cluster.changes = cluster.changes, []
+        if router.acked:
+            ready.acked, router.acked = router.acked, []
+        if self.answers.came:
+            ready.partials, self.answers.came = self.answers.came, []
+        if router.settled:
+            ready.settled, router.settled = router.settled, []
+        if requests.whole:
+            ready.answered, requests.whole = requests.whole, []
+        if self.owner.inbox:
+            ready.requests, self.owner.inbox = self.owner.inbox, []
+        if self.peering.news:
+            ready.news, self.peering.news = self.peering.news, []
+        if cluster.notices:
+            ready.notices, cluster.notices = cluster.notices, []
 
     def _may_dial(self, contact: Contact) -> bool:
         if contact.address != (self.identity.host, self.identity.port):

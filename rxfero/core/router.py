@@ -272,7 +272,6 @@ class Router:
         cluster = self._cluster
         got = messages.read(body, cluster.constants.limits.records)
         self._proxied = self.want_proxy()
-        cluster.say(source, frame.ACK, [got.sid, got.spec])
         dest = Dest(source, source, got.sid)
         if (
             self._handled
@@ -280,7 +279,8 @@ class Router:
             and (got.keys is None or self._owns(got.keys))
             and self._owner.take(dest, got.numbers, got.verbs, got.keys, got.values)
         ):
-            return
+            return  # acknowledged with the answers, or at the end of the turn
+        cluster.say(source, frame.ACK, [got.sid, got.spec])
         forwards: dict[str, list[Row]] = {}
         keys = repeat(None) if got.keys is None else got.keys
         for number, verb, key, value in zip(
@@ -392,12 +392,23 @@ class Router:
     def flush_answers(self) -> None:
         """Send the answers of this turn, one frame a destination and term."""
         cluster = self._cluster
+        if self._owner.unknown:
+            self._acknowledge_runs()
         while self._owner.answers:
             for dest, body in self._owner.take_answers():
                 if dest.route:
                     cluster.say(dest.route, frame.REPLY, body)
                 else:
                     self._deliver(body)
+
+    def _acknowledge_runs(self) -> None:
+        """Acknowledge the batches of messages that were not answered as a whole at once."""
+        for run in self._owner.unknown:
+            if not run.known:
+                run.known = True
+                body = [run.dest.sid, write_numbers(run.numbers)]
+                self._cluster.say(run.dest.route, frame.ACK, body)
+        self._owner.unknown = []
 
     def on_reply(self, body: list[Any]) -> None:
         """Take answers: for this node's own requests, or for a node whose requests went through."""
@@ -414,8 +425,10 @@ class Router:
 
     def on_answers(self, body: list[Any]) -> None:
         """Take the answers to messages of this node."""
-        sid, numbers, answers = messages.read_answers(body)
+        sid, numbers, answers, receipt = messages.read_answers(body)
         if sid == self.requests.sid:
+            if receipt:
+                self.on_ack(body[:2])
             self.settled += self.requests.answered(numbers, answers, self._cluster.now)
 
     def _deliver(self, body: list[Any]) -> None:

@@ -60,8 +60,10 @@ def test_a_batch_comes_back_as_it_went(rows: list[tuple[int, str, Any, Any]]) ->
 def test_answers_come_back_as_they_went(answers: list[Any], first: int) -> None:
     numbers = range(first, first + len(answers))
     body = unpack_body(pack_body(messages.write_answers("session", numbers, answers)))
-    sid, told, given_ = messages.read_answers(body)
-    assert (sid, list(told), given_) == ("session", list(numbers), answers)
+    sid, told, given_, receipt = messages.read_answers(body)
+    assert (sid, list(told), given_, receipt) == ("session", list(numbers), answers, False)
+    body = messages.write_answers("session", numbers, answers, receipt=True)
+    assert messages.read_answers(unpack_body(pack_body(body)))[2:] == (answers, True)
 
 
 def test_an_answer_that_cannot_be_sent_is_refused() -> None:
@@ -92,7 +94,8 @@ def test_a_bad_column_is_a_breach_of_protocol(at: int, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [["s", [1, 2], b"\x91\x01"], ["s", [1, 1], 7], ["s", [1, 1]], ["s", 1, b"\x91\x01"]]
+    "body", [["s", [1, 2], b"\x91\x01"], ["s", [1, 1], 7], ["s", [1, 1]], ["s", 1, b"\x91\x01"],
+             ["s", [1, 1], b"\x91\x01", False], ["s", [1, 1], b"\x91\x01", True, 1]]
 )
 def test_bad_answers_are_a_breach_of_protocol(body: list[Any]) -> None:
     with pytest.raises((ProtocolError, ValueError)):

@@ -492,7 +492,7 @@ def test_a_batch_of_messages_is_answered_in_one_frame() -> None:
     assert isinstance(run, Run)
     with pytest.raises(ValueRefused):
         owned.owner.answer_all(run, [object()] * 3)
-    late = run.requests[1]
+    late = list(run)[1]
     owned.owner.answer_all(run, ["X", PENDING, "Z"])
     owned.owner.begun(late)
     ((sid, numbers, _),) = bodies(owned.cluster, frame.ANSWER)

@@ -22,7 +22,7 @@ from rxfero.core.call import (
     RETRY,
     Call,
 )  # fmt: skip
-from rxfero.core.messages import Dest
+from rxfero.core.messages import PENDING, Dest
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
 from rxfero.core.router import NIL, Router, Row, check_replies, read_requests
@@ -475,6 +475,33 @@ def test_a_batch_of_messages_goes_to_the_handler_as_it_is() -> None:
     router.on_messages("c", body)
     assert len(router._owner.inbox) == 1, "a repetition is no second request"
     ring_of(cluster, "owner")
+
+
+def test_answers_at_once_are_the_receipt_too() -> None:
+    router, _ = alone(handled=True)
+    router.on_messages("c", messages.write("s", [numbered(1), numbered(2)]))
+    (run,) = router._owner.inbox
+    router._owner.answer_all(run, ["x", "y"])
+    ((_, kind, body),) = turn(router)
+    assert (kind, body[1], body[3]) == (frame.ANSWER, [1, 2], True)
+    assert turn(router) == []
+    asks, cluster = router_of("a", client=True)
+    asks.requests.send(batch_of(2), 100.0)
+    turn(asks)
+    sid = asks.requests.sid
+    asks.on_answers(messages.write_answers(sid, [1, 2], ["x", "y"], receipt=True))
+    assert [n for event, n in cluster.notices if event == "ack"] == [2]
+    assert [b.answers for b in asks.requests.whole] == [["x", "y"]]
+
+
+def test_what_is_not_answered_at_once_is_acknowledged() -> None:
+    router, _ = alone(handled=True)
+    router.on_messages("c", messages.write("s", [numbered(1), numbered(2)]))
+    (run,) = router._owner.inbox
+    router._owner.answer_all(run, ["x", PENDING])
+    assert [(kind, body[:2]) for _, kind, body in turn(router)] == [
+        (frame.ANSWER, ["s", [1, 1]]), (frame.ACK, ["s", [1, 2]]),
+    ]  # fmt: skip
 
 
 def numbered(number: int, path: Path | None = None) -> Call:

@@ -28,7 +28,7 @@ from rxfero.core.position import ZERO_TERM, Offset
 from rxfero.core.value import pack, pack_column, pack_scalars, unpack, unpack_column
 from rxfero.errors import ProtocolError
 
-REMEMBERED: Final = 1 << 17  # answers kept for repetition, a session: a sender's window
+REMEMBERED: Final = 1 << 17  # answers kept for repetition, a session: all that may be on its way
 SESSIONS: Final = 256  # sessions whose answers are kept
 _UNREAD: Any = object()
 PENDING: Any = object()

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from rxfero.core.shard import Shard
 
 RETRY_S, RETRY_S_MAX, REWIND_S = 1.0, 5.0, 0.25
-WINDOW = 1 << 17  # requests on their way at once; more wait here
+WINDOW = 1 << 15  # requests on their way at once; more wait here
+BATCHED = 1 << 17  # messages of batches on their way at once
 RETRY_SOON_S = 0.02  # after a RETRY answer: a takeover takes about one round trip
 
 
@@ -114,7 +115,7 @@ class Requests:
 
     def next_batch(self, target: str, now: float) -> Batch | None:
         """Take the next batch to be sent; None when there is none, or the window has no room."""
-        room = WINDOW - self.batches.flying - len(self.pending)
+        room = BATCHED - self.batches.flying - len(self.pending)
         batch = self.batches.send(target, room)
         if batch is not None:
             self._progress = now
@@ -192,7 +193,7 @@ class Requests:
         queue = self.queue
         if queue:
             self._progress = now
-        room = WINDOW - (self.batches.flying + len(self.pending) - len(queue))
+        room = WINDOW - (len(self.pending) - len(queue))
         if len(queue) > room:
             if room < WINDOW // 8:
                 return []  # taken in large parts: each moves what remains

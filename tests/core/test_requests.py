@@ -500,7 +500,7 @@ def test_one_of_a_batch_is_found_dropped_and_closed() -> None:
 
 
 def test_a_batch_waits_for_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WINDOW", 4)
+    monkeypatch.setattr(module, "BATCHED", 4)
     requests = requests_of()
     first = on_its_way(requests, 3)
     requests.send(batch_of(2), 0.0)

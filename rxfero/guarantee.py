@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rxfero.core import call as status
-from rxfero.core.batch import Batch
 from rxfero.core.call import AUTO, COMMIT, DURABLE, LOWEST, WINDOW, WRITES, Call, level_of
 from rxfero.core.value import unpack
 from rxfero.errors import (
@@ -312,55 +311,6 @@ class Guarantee(Call, Shown):
         else:
             state = repr(self.error) if self.error else f"done {self._outcome()!r}"
         return f"<Guarantee {self.verb} {self.path!r} {state}>"
-
-
-class _Seen(Guarantee):
-    """The guarantee of one of a batch of messages, at which somebody has looked."""
-
-    __slots__ = ("_batch", "_place")
-
-
-class Message(_Seen):
-    """The guarantee of one of a batch of messages: what it holds is made when somebody looks.
-
-    Whatever is asked of it first makes it a guarantee like any other, or, where the batch has had
-    to make one for its place that goes its own way, another name of that one.
-
-    Args:
-        batch: The batch.
-        place: Which of them.
-    """
-
-    __slots__ = ()
-
-    def __init__(self, batch: Batch, place: int) -> None:
-        self._batch, self._place = batch, place
-
-    def __getattribute__(self, name: str) -> Any:
-        own, become = object.__getattribute__, object.__setattr__
-        batch, place = own(self, "_batch"), own(self, "_place")
-        if place in batch.calls:
-            become(self, "__class__", _Alias)
-        else:
-            become(self, "__class__", _Seen)
-            self.node, self.turn = batch.node, batch.turn
-            self.seq, self.shard, self.offset = 0, -1, None
-            batch.show(self, place)
-        return getattr(self, name)
-
-
-class _Alias(_Seen):
-    """A message for which its batch has made another: it is that one, whatever is asked of it."""
-
-    __slots__ = ()
-
-    def __getattribute__(self, name: str) -> Any:
-        own = object.__getattribute__
-        return getattr(own(self, "_batch").calls[own(self, "_place")], name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        own = object.__getattribute__
-        setattr(own(self, "_batch").calls[own(self, "_place")], name, value)
 
 
 class _Watch(NamedTuple):

@@ -241,6 +241,23 @@ class Node:
             self.mark()
         return batch, place
 
+    def post_all(self, verb: str, values: list[str]) -> tuple[Batch, int] | None:
+        """As :meth:`post`, for many values, all text of ASCII; gives the place of the first.
+
+        None when they are more than one frame should carry: nothing was taken.
+        """
+        size = sum(map(len, values)) + CALL_BYTES * len(values)
+        if self.unsent + size > self.limit:
+            self._check()
+            self._flush()
+            if size > self.limit:
+                return None
+        batch = self.batch
+        place = batch.extend(verb, values)
+        self.unsent += size
+        self.mark()
+        return batch, place
+
     def _check(self) -> None:
         if self.closed:
             raise Closed(self.service)

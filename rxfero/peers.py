@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
@@ -22,7 +22,8 @@ from rxfero.core.peering import (
 )
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
-from rxfero.guarantee import Guarantee, Message, level_of
+from rxfero.guarantee import Guarantee, level_of
+from rxfero.message import Many, Message
 from rxfero.node import CALL_BYTES
 from rxfero.shown import Shown
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rxfero.node import Node
 
 VERB_MAX = 255  # characters
+CHUNK = 512  # values of many that are looked at together
 _FIELDS = frozenset(("type", "key", "value"))
 
 
@@ -255,6 +257,44 @@ class Peers(Shown):
                     return Message(batch, len(values) - 1)
         return send(self._node, message)
 
+    def send_many(self, type: str, values: Iterable[Any]) -> Many:
+        """Send messages of one type and without keys: for bulk work, as columns from the start.
+
+        Args:
+            type: The verb of them all.
+            values: One a message.
+
+        Returns:
+            Their guarantees; awaiting them gives the list of answers.
+        Raises:
+            ValueRefused: one cannot be sent; those before it have been.
+            Overloaded, Closed.
+        """
+        _check_verb(type)
+        if type in WRITES:
+            raise ValueRefused("type", f"{type!r} is a write: see update_many")
+        many, rest = Many(), list(values)
+        for first in range(0, len(rest), CHUNK):
+            self._send_all(type, rest[first : first + CHUNK], many)
+        return many
+
+    def _send_all(self, verb: str, values: list[Any], many: Many) -> None:
+        node = self._node
+        count = len(values)
+        if {value.__class__ for value in values} == {str} and all(map(str.isascii, values)):
+            node.batch.make = Message
+            posted = node.post_all(verb, values)
+            if posted is not None:
+                many.add(*posted, count)
+            elif count > 1:
+                self._send_all(verb, values[: count // 2], many)
+                self._send_all(verb, values[count // 2 :], many)
+            else:
+                many.add(*_posted(node, verb, values[0]), 1)
+        else:
+            for value in values:
+                many.add(*_posted(node, verb, value), 1)
+
     def owner(self, key: Any) -> Peer | None:
         """Give the server that owns a key (or a change's key); None while there is none."""
         cluster = self._node.replica.cluster
@@ -301,15 +341,14 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
         if extra:
             raise ValueRefused("message", f"has unknown fields {sorted(map(str, extra))}")
         verb = message["type"]
-        if not isinstance(verb, str) or not 0 < len(verb) <= VERB_MAX:
-            raise ValueRefused("message.type", f"must be text of 1 to 255 characters, not {verb!r}")
+        _check_verb(verb)
         if message.get("key") is not None:
             path = Path.parse(message["key"])
         value = message.get("value")
     else:
         verb, value = "message", message
     if path is None and target is None and verb not in WRITES:
-        return _post(node, verb, value)
+        return Message(*_posted(node, verb, value))
     packed = value.packed if isinstance(value, Change) else pack(value)
     if path is None and verb in WRITES and verb != "add":
         raise ValueRefused("message.key", f"a {verb} needs a key")
@@ -320,14 +359,18 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     return guarantee
 
 
-def _post(node: Node, verb: str, value: Any) -> Message:
-    """Ask for a message without a key: it goes with the others of its turn."""
+def _check_verb(verb: Any) -> None:
+    if not isinstance(verb, str) or not 0 < len(verb) <= VERB_MAX:
+        raise ValueRefused("message.type", f"must be text of 1 to 255 characters, not {verb!r}")
+
+
+def _posted(node: Node, verb: str, value: Any) -> tuple[Any, int]:
+    """Ask for a message without a key: it goes with the others of its turn; give its place."""
     plain = type(value) is bytes or (type(value) is str and value.isascii())
     packed = value if plain else pack(value)
     check_size(node, packed)
     node.batch.make = Message
-    batch, place = node.post(verb, packed, packed=not plain)
-    return Message(batch, place)
+    return node.post(verb, packed, packed=not plain)
 
 
 def _is_message(message: Any) -> bool:

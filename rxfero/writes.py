@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.call import WRITES, level_of
@@ -101,6 +101,38 @@ class Writes:
         self._check_patch(args[0])
         packed = [(Path.parse(key), pack(value)) for key, value in args[0].items()]
         return Joint([self._write("update", k, v, UNSET, None, ack) for k, v in packed])
+
+    def update_many(
+        self, keys: Iterable[Key], values: Iterable[Any], *, ack: Level | None = None
+    ) -> Joint:
+        """Set the values of many keys, each as an `update` of its own: columns in, for bulk work.
+
+        Args:
+            keys: Where.
+            values: What, one a key.
+            ack: What awaiting waits for, if other than the cache's default.
+
+        Returns:
+            The guarantee of all; awaiting it gives the list of their offsets.
+        Raises:
+            ValueRefused: a key or value cannot be stored, or the columns are not of one length, or
+                empty. Nothing was written.
+            Overloaded, Closed: some have been written: those before.
+        """
+        paths, packed = list(map(Path.parse, keys)), list(map(pack, values))
+        if not paths or len(paths) != len(packed):
+            counts = f"{len(paths)} keys and {len(packed)} values"
+            raise ValueRefused("keys", f"must be as many as the values, and some: {counts}")
+        for value in packed:
+            check_size(self._node, value)
+        node, level = self._node, self._ack if ack is None else level_of(ack)
+        asked = [
+            Guarantee(node, "update", path, value, level)
+            for path, value in zip(paths, packed, strict=True)
+        ]
+        for guarantee in asked:
+            node.submit(guarantee)
+        return Joint(asked)
 
     def set(self, change: Change, *, ack: Level | None = None) -> Guarantee:
         """Apply a change record: its type as the verb, its key and value."""

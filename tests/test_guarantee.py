@@ -17,7 +17,6 @@ from rxfero.errors import (
     KeyMissing,
     MethodNotAllowed,
     NotReplicated,
-    RemoteError,
     RequestTimeout,
     UnknownEvent,
 )
@@ -238,81 +237,3 @@ async def test_the_last_of_several_answers_is_what_awaiting_gives() -> None:
             assert await client.peers.send(pace) == 2
             assert await client.peers.send(pace).on("reply") == 2
             assert await client.peers.send(pace).on("reply").pipe(ops.to_list()) == [0, 1, 2]
-
-
-# --- messages without keys, that go in batches
-
-
-async def test_messages_of_a_batch_are_guarantees_like_any_other() -> None:
-    async with Cluster() as cluster:
-        await cluster.server(lambda request: request.value)
-        client = await cluster.client()
-        send = client.peers.send
-        values: list[Any] = ["a", "b", "\u00e9", b"c", 4, ["d"], None, "e"]
-        asked = [send({"type": "say", "value": value}) for value in values]
-        early = asked[1]
-        assert (early.done, early.verb, early.path) == (False, "say", None)
-        assert await asyncio.gather(*asked[1:-1]) == values[1:-1]
-        unseen = asked[0]
-        assert (unseen.done, unseen.answer, unseen.error) == (True, "a", None)
-        assert repr(unseen) == "<Guarantee say None done 'a'>"
-        assert await unseen == "a"
-        assert isinstance(await asked[-1].on("ack"), int)
-        assert await asked[-1].on("reply") == "e"
-        numbers = [guarantee.number for guarantee in asked]
-        assert numbers == list(range(numbers[0], numbers[0] + len(values)))
-        with pytest.raises(AttributeError, match="nothing"):
-            _ = asked[0].nothing  # type: ignore[attr-defined]
-
-
-async def test_of_a_batch_that_is_split_each_is_still_the_one_that_was_given() -> None:
-    async with Cluster() as cluster:
-        gate = asyncio.Event()
-
-        async def wait(request: Any) -> Any:
-            await gate.wait()
-            return request.value
-
-        await cluster.server(wait)
-        client = await cluster.client()
-        asked = [client.peers.send({"type": "say", "value": str(n)}) for n in range(6)]
-        looked = asyncio.ensure_future(same_of(asked[0]))
-        await until(lambda: client.stats()["pending"] == 6, client)
-        client._node.replica.requests.split()
-        later = asyncio.ensure_future(same_of(asked[3]))
-        number = asked[5].number
-        assert not asked[5].done
-        asked[5].timeout(WAIT_S)
-        assert client._node.replica.requests.pending[number].deadline == asked[5].deadline
-        gate.set()
-        assert await looked == "0"
-        assert await later == "3"
-        await until(lambda: asked[5].done, client)
-        assert (asked[5].answer, asked[4].answer) == ("5", "4")
-        assert repr(asked[5]) == "<Guarantee say None done '5'>"
-
-
-async def same_of(guarantee: Any) -> Any:
-    return await guarantee
-
-
-async def test_what_nobody_asked_about_fails_on_error() -> None:
-    async with Cluster() as cluster:
-
-        def fail(request: Any) -> Any:
-            raise ValueError("no")
-
-        await cluster.server(fail)
-        client = await cluster.client()
-        failures: list[Any] = []
-        client.on("error", failures.append)
-        for _ in range(3):
-            client.peers.send({"type": "say", "value": "x"})
-        await until(lambda: len(failures) == 3, client)
-        assert {type(f.error).__name__ for f in failures} == {"RemoteError"}
-        asked = client.peers.send({"type": "say", "value": "x"})
-        unseen = client.peers.send({"type": "say", "value": "y"})
-        with pytest.raises(RemoteError):
-            await asked
-        await until(lambda: len(failures) == 4, client)
-        assert isinstance(unseen.error, RemoteError), "though nobody had looked before it failed"

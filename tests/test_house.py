@@ -33,7 +33,7 @@ core.figures core.quorum core.shard core.catchup core.takeover core.branches cor
 core.requests core.messages core.cluster core.succession core.follower core.reads core.owner core.answers core.router core.ready core.replica
 discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks door disk keep search figures monitor news node since part reader outcome stages guarantee handler peers partitions writes cache display tables view notebook service thread
+tasks door disk keep search figures monitor news node since part reader outcome stages guarantee message handler peers partitions writes cache display tables view notebook service thread
 commands.output commands.progress commands.whereabouts commands.listing commands.actions commands.serving commands.measuring commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network
@@ -62,7 +62,8 @@ KNOWS: dict[str, set[str]] = {
     "reader": VALUES,
     "stages": VALUES | {"core.call"},
     "news": VALUES | {"core.call"},
-    "guarantee": VALUES | {"core.call", "core.batch"},  # a guarantee is the call that the core carries
+    "guarantee": VALUES | {"core.call"},  # a guarantee is the call that the core carries
+    "message": {"core.batch"},
     "handler": VALUES,
     "peers": VALUES,
     "partitions": VALUES,
@@ -109,7 +110,7 @@ LONGER = {  # waivers: modules over 400 lines, to be split by noun
     "core.router": 610,
     "core.requests": 465,
     "core.succession": 410,
-    "node": 490,
+    "node": 510,
 }
 LONGER_FUNCTIONS = {  # waivers: functions of the core over 60 lines
     ("core.replica", "__init__"): 75,

@@ -78,6 +78,16 @@ class Batch:
         self.fast = _MIXED if self.packed or self.verbs is not None else verb
         return place
 
+    def extend(self, verb: str, values: list[str]) -> int:
+        """Take many more, all text of ASCII; gives the place of the first."""
+        place = len(self.values)
+        self.add(verb, values[0], packed=False)
+        rest = values[1:]
+        self.values += map(pack, rest) if self.packed else rest
+        if self.verbs is not None:
+            self.verbs += [verb] * len(rest)
+        return place
+
     def __len__(self) -> int:
         return len(self.values)
 

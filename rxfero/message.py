@@ -1,0 +1,114 @@
+"""The message: the guarantee of one of a batch, made when somebody looks, and that of many.
+
+A program may send a million messages and look at none of their guarantees; so what `send` gives
+holds no more than its place in a batch (:mod:`rxfero.core.batch`) until something is asked of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from itertools import repeat
+from typing import Any
+
+from rxfero.core.batch import Batch
+from rxfero.guarantee import Guarantee
+from rxfero.shown import Shown
+
+
+class _Seen(Guarantee):
+    """The guarantee of one of a batch of messages, at which somebody has looked."""
+
+    __slots__ = ("_batch", "_place")
+
+
+class Message(_Seen):
+    """The guarantee of one of a batch of messages: what it holds is made when somebody looks.
+
+    Whatever is asked of it first makes it a guarantee like any other, or, where the batch has had
+    to make one for its place that goes its own way, another name of that one.
+
+    Args:
+        batch: The batch.
+        place: Which of them.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, batch: Batch, place: int) -> None:
+        self._batch, self._place = batch, place
+
+    def __getattribute__(self, name: str) -> Any:
+        own, become = object.__getattribute__, object.__setattr__
+        batch, place = own(self, "_batch"), own(self, "_place")
+        if place in batch.calls:
+            become(self, "__class__", _Alias)
+        else:
+            become(self, "__class__", _Seen)
+            self.node, self.turn = batch.node, batch.turn
+            self.seq, self.shard, self.offset = 0, -1, None
+            batch.show(self, place)
+        return getattr(self, name)
+
+
+class _Alias(_Seen):
+    """A message for which its batch has made another: it is that one, whatever is asked of it."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        own = object.__getattribute__
+        return getattr(own(self, "_batch").calls[own(self, "_place")], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = object.__getattribute__
+        setattr(own(self, "_batch").calls[own(self, "_place")], name, value)
+
+
+class Many(Shown):
+    """The guarantees of many messages that were sent at once, made when they are asked for.
+
+    Awaiting gives the list of all answers, in order; it raises the error of one that failed, and
+    those of others go to `error`. ``len``, iteration and ``many[at]`` give single guarantees.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Batch, int, int]] = []
+
+    def add(self, batch: Batch, first: int, count: int) -> None:
+        """Take so many places of a batch, from one on."""
+        end = first + count
+        if self._parts and self._parts[-1][0] is batch and self._parts[-1][2] == first:
+            _, first, _ = self._parts.pop()
+        self._parts.append((batch, first, end))
+
+    def __len__(self) -> int:
+        return sum([end - first for _, first, end in self._parts])
+
+    def __iter__(self) -> Iterator[Guarantee]:
+        for batch, first, end in self._parts:
+            yield from map(Message, repeat(batch), range(first, end))
+
+    def __getitem__(self, at: int) -> Guarantee:
+        at = at + len(self) if at < 0 else at
+        for batch, first, end in self._parts:
+            if 0 <= at < end - first:
+                return Message(batch, first + at)
+            at -= end - first
+        raise IndexError("no so many messages were sent")
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        return self._all().__await__()
+
+    async def _all(self) -> list[Any]:
+        answers: list[Any] = []
+        for batch, first, end in self._parts:
+            if batch.answers is None:
+                await Message(batch, end - 1)  # with it the whole batch, but for what was late
+            if batch.answers is not None:
+                answers += batch.answers[first:end]
+            else:
+                answers += [await Message(batch, place) for place in range(first, end)]
+        return answers
+
+    def __repr__(self) -> str:
+        return f"<Many {len(self)} messages>"

@@ -136,13 +136,15 @@ class Cast:
         modules: The node_modules folder that holds the original, or None for rxfero.
         timeout_s: Limit of each wait for a worker.
         module: Which takes the worker's parameters as its last argument, and its options.
+        holder: Whether the original's servers are its holders, that fill themselves.
     """
 
     def __init__(
         self, modules: Path | None = None, timeout_s: float = 120.0,
-        module: Sequence[str] = ("benchmarks.worker",),
+        module: Sequence[str] = ("benchmarks.worker",), *, holder: bool = False,
     ) -> None:  # fmt: skip
         self.modules, self.timeout_s, self.module = modules, timeout_s, module
+        self._holder = holder
 
     @property
     def name(self) -> str:
@@ -157,7 +159,8 @@ class Cast:
             paths = [str(HERE.parent), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         else:
-            command = ["node", str(HERE / "original" / f"{role}.js")]
+            script = "holder" if self._holder else role
+            command = ["node", "--expose-gc", str(HERE / "original" / f"{script}.js")]
             environment["NODE_PATH"] = str(self.modules)
         process = await asyncio.create_subprocess_exec(
             *command, json.dumps({"role": role, **params}), env=environment, limit=LINE_BYTES_MAX,

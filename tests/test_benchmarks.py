@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from benchmarks import (
+    beside,
+    brokers,
     command,
     commit,
     figures,
@@ -367,3 +369,30 @@ def test_a_plot_shows_what_there_is(tmp_path: Path) -> None:
     assert [plots.short(v) for v in (None, 0.5, 12.0, 9499.0, 9500.0, 1234567.0)] == [
         "-", "0.50", "12", "9,499", "10k", "1,235k",
     ]  # fmt: skip
+
+
+def test_a_goal_is_judged_by_the_median_of_its_pairs() -> None:
+    pairs = [({"a": 8.0}, {"b": 4.0}), ({"a": 9.0}, {"b": 3.0}), ({"a": 1.0}, {"b": 1.0})]
+    row = beside.judged(beside.Goal("a", "b", 2.0), pairs)
+    assert [row[name] for name in ("ratio", "lowest", "highest", "pairs")] == [2.0, 1.0, 3.0, 3]
+    assert (row["goal"], row["reached"]) == (">= 2x", "yes")
+    assert beside.judged(beside.Goal("a", "b", 1.9, at_most=True), pairs)["reached"] == "no"
+    assert beside.judged(beside.Goal("a", "b", None), pairs)["reached"] is None
+
+
+def test_what_is_beside_us_runs_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--only", "uvloop", "--runs", "1", "--scale", "0.001", "--json"]
+    assert beside.main(words) == 0
+    rows = json.loads(capsys.readouterr().out)
+    ours = next(row for row in rows if row["against"] == "bare uvloop echo")
+    assert 1 < ours["ratio"] == ours["ours"] / ours["theirs"]
+    assert all(row["ratio"] > 0 if "ratio" in row else row["reached"].startswith("skipped: ") for row in rows)
+
+
+async def test_a_broker_that_is_not_there_or_does_not_listen_is_unavailable() -> None:
+    with pytest.raises(npm.Unavailable, match="not installed"):
+        async with brokers.broker("rxfero-no-such-server"):
+            pass
+    with pytest.raises(npm.Unavailable, match="did not begin"):
+        async with brokers.broker(sys.executable, "-c", "pass"):
+            pass

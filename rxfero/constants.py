@@ -253,7 +253,7 @@ class Constants(Group):
         Args:
             code: A :class:`Constants` is taken as it is: it says every knob.
             toml: A file; its table ``[constants]``, or all of it if it has none.
-            env: Usually ``os.environ``; what does not begin with RXFERO_CONSTANTS__ is ignored.
+            env: Usually ``os.environ``; what does not begin with `RXFERO_CONSTANTS__` is ignored.
             argv: Usually ``sys.argv[1:]``; what does not begin with --constants. is ignored.
         """
         if isinstance(code, Constants):

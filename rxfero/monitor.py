@@ -94,7 +94,7 @@ class Monitor:
         """Ask every node that can be found; gives them in order of their names.
 
         Those that answered within `FORGET_S` and do not now are told as they were, with `answers`
-        False.
+        False, until another answers at their address.
 
         Raises:
             Exception: a finder failed, and no other one is there; its error.
@@ -119,10 +119,12 @@ class Monitor:
         for link_id in self._waiting.copy():
             self._transport.close(link_id, "no answer in time")
         self._check_finders()
+        taken = {seen.figures["address"] for seen in self._nodes.values() if seen.at >= asked_at}
         self._nodes = {
             key: seen._replace(answers=seen.at >= asked_at)
             for key, seen in self._nodes.items()
-            if seen.at >= asked_at - FORGET_S
+            if seen.at >= asked_at
+            or (seen.at >= asked_at - FORGET_S and seen.figures["address"] not in taken)
         }
         return sorted(self._nodes.values(), key=lambda s: (s.figures["service"], s.name))
 

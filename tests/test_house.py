@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import rxfero
+import rxfero.discovery
+import rxfero.testing
 from rxfero import errors, operators
 from rxfero.core import frame
 from rxfero.events import EVENTS
@@ -361,10 +363,13 @@ def test_an_operator_has_its_laws(name: str) -> None:
         ("docs/operators.md", set(operators.__all__)),
         ("docs/wire.md", {row.name for row in frame.KINDS.values()}),
         ("README.md", set(Options.__dataclass_fields__) | {"handler"}),
+        ("docs/api.md", set(rxfero.__all__) - {"__version__", "fero", "connect"}),
+        ("docs/api.md", set(rxfero.testing.__all__) | set(rxfero.discovery.__all__)),
         ("docs/index.md", {f"{p.stem}.md" for p in (ROOT / "docs").glob("*.md")} - {"index.md"}),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
 def test_a_page_names_them_all(page: str, names: set[str]) -> None:
     words = set(re.findall(r"[\w.]+", (ROOT / page).read_text(encoding="utf-8")))
+    words |= {word.rpartition(".")[2] for word in words if word.startswith("rxfero.")}
     assert names <= words, f"{page} does not name {names - words}"

@@ -60,9 +60,21 @@ async def test_it_sees_who_is_gone_and_who_comes_back(monkeypatch: pytest.Monkey
             assert {n.name: n.answers for n in await watching.look()} == {
                 one.id: True, two.id: False,
             }  # fmt: skip
-            three = await cluster.server()
-            assert {n.name for n in await watching.look() if n.answers} == {one.id, three.id}
             monkeypatch.setattr("rxfero.monitor.FORGET_S", 0.0)
+            assert {n.name for n in await watching.look()} == {one.id}
+            three = await cluster.server()
+            assert {n.name for n in await watching.look()} == {one.id, three.id}
+
+
+async def test_one_that_is_lost_is_forgotten_when_another_takes_its_address() -> None:
+    async with Cluster() as cluster:
+        one, two = await cluster.servers(2)
+        async with monitor(cluster) as watching:
+            await watching.look()
+            port = two.peers.me.port
+            await two.destroy()
+            assert two.id in {n.name for n in await watching.look()}
+            three = await cluster.server(ports=port)
             assert {n.name for n in await watching.look()} == {one.id, three.id}
 
 

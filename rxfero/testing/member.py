@@ -88,7 +88,7 @@ class Member:
         Raises:
             RuntimeError: it lives already.
             ConnectionAbortedError: it crashed before it was ready.
-            Whatever :func:`rxfero.fero` raises.
+            Exception: what :func:`rxfero.fero` raises.
         """
         if not self.down:
             raise RuntimeError(f"{self.name} lives already")

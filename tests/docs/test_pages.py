@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,8 @@ ERRORS_HEAD = """# Errors
 Every error is an `RxferoError` with `outcome` ("refused": nothing happened; "uncertain": it may have)
 and `retry` (whether the same call can succeed later).
 
-| error | kind of | when |
-|---|---|---|
+| error | kind of | when | outcome | retry |
+|---|---|---|---|---|
 """
 
 CONSTANTS_HEAD = """# Constants
@@ -78,7 +79,8 @@ def error_index() -> str:
         if isinstance(kind, type) and issubclass(kind, errors.RxferoError):
             first = (inspect.getdoc(kind) or "").splitlines()[0]
             bases = ", ".join(f"`{b.__name__}`" for b in kind.__bases__)
-            rows.append(f"| `{name}` | {bases} | {first} |")
+            again = "yes" if kind.retry else "no"
+            rows.append(f"| `{name}` | {bases} | {first} | {kind.outcome} | {again} |")
     return ERRORS_HEAD + "\n".join(rows) + "\n"
 
 
@@ -133,14 +135,13 @@ def test_a_page_says_what_its_table_says(page: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == PAGES[page]()
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
-    import re
-
-    readme = DOCS.parent / "README.md"
-    links = re.findall(r"\]\(([^)#]+)\)", readme.read_text(encoding="utf-8"))
-    for link in links:
+@pytest.mark.parametrize(
+    "page", [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda page: page.name
+)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in link:
-            assert (readme.parent / link).exists(), link
+            assert (page.parent / link).exists(), link
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from rxfero.core.path import Path
 from rxfero.core.position import Offset, Position
 from rxfero.errors import ConfigurationError
 from rxfero.shown import Shown
-from rxfero.since import beyond, heads
+from rxfero.since import beyond, check_since, heads, service_of
 
 if TYPE_CHECKING:
     from rxfero.core.shard import Shard
@@ -114,7 +114,8 @@ class Partitions(Mapping[str | int, Partition], Shown):
 
         On another node too, and after a restart (as text): as long as the history reaches back.
         """
-        return Position(self.heads().values())
+        replica = self._node.replica
+        return Position(heads(replica).values(), service_of(replica))
 
     def history(
         self, since: Position | None = None, until: Position | None = None
@@ -126,9 +127,13 @@ class Partitions(Mapping[str | int, Partition], Shown):
             until: Only what it has. None: up to now.
 
         Raises:
-            ConfigurationError: the history does not reach back to `since`.
+            ConfigurationError: the history does not reach back to `since`, or one of them is of
+                another service.
         """
         replica = self._node.replica
+        for position in (since, until):
+            if position is not None:
+                check_since(replica, position)
         if since is None:
             bases = [(s.id, s.log) for s in replica.cluster.shards if s.log.base]
             since = Position(Offset(n, log.base_term, log.base) for n, log in bases)

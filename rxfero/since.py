@@ -5,6 +5,10 @@ what its shard has logged after it, and of the other shards what was logged late
 then what follows. A position gives of every shard exactly what came after it. When the history does
 not reach back that far, the failure is explicit: the subscription begins with a `reset` and the
 state. Everything is read and subscribed in one go on the loop, so there is no gap and no double.
+
+A node may be behind a position that was taken elsewhere; it then tells nothing of a shard until it
+has come that far. When its log goes another way, since what was seen elsewhere has been undone, the
+`reset` and the state of that shard come as soon as that is known.
 """
 
 from __future__ import annotations
@@ -41,12 +45,13 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[
     if event not in ("change", "commit"):
         hint = "only change and commit have a past" if event in EVENTS else "no such event"
         raise ConfigurationError("since", since, hint)
-    _check(replica, since)
+    check_since(replica, since)
 
     def subscribe(
         observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
     ) -> DisposableBase:
         told = heads(replica)
+        beyond_here: set[int] = set()  # shards of which more was seen elsewhere
 
         def ahead(change: Change) -> bool:
             """Whether a live change is not in the past: the log runs ahead of its events."""
@@ -55,10 +60,21 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[
             head = told.get(offset.shard)
             if head is None:
                 return True
+            if offset.shard in beyond_here and _undone(replica, head):
+                begin_anew(offset.shard)
+                return False
             if offset <= head:
                 return False
             del told[offset.shard]
+            beyond_here.discard(offset.shard)
             return True
+
+        def begin_anew(shard: int) -> None:
+            beyond_here.discard(shard)
+            told[shard] = heads(replica)[shard]
+            hub.emit("reset", shard)
+            for change in state(replica, shard):
+                observer.on_next(change)
 
         begin: Any = since
         live: Any = hub.on(event).pipe(operators.filter(ahead))
@@ -72,7 +88,10 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[
             else:
                 past = found
                 if isinstance(since, Position):  # this node may be behind what was seen elsewhere
-                    told.update({o.shard: max(o, told.get(o.shard, o)) for o in since.offsets})
+                    shards = replica.cluster.shards
+                    more = {o.shard: o for o in since.offsets if o.number > shards[o.shard].seen}
+                    told.update(more)
+                    beyond_here.update(more)
         subscription = live.subscribe(observer, scheduler=scheduler)
         for change in past:
             observer.on_next(change)
@@ -81,12 +100,20 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[
     return hub.stream(subscribe)
 
 
-def _check(replica: Replica, since: Any) -> None:
+def check_since(replica: Replica, since: Any) -> None:
+    """Refuse what is no point to begin at, or one of another service.
+
+    Raises:
+        ConfigurationError: it is so.
+    """
     if isinstance(since, str) and since == "state":
         return
     if not isinstance(since, Offset | Position):
         hint = "must be 'now', 'state', an Offset or a Position"
         raise ConfigurationError("since", since, hint)
+    if isinstance(since, Position) and since.of not in ("", service_of(replica)):
+        hint = f"is a position of {since.of}, and this is {service_of(replica)}"
+        raise ConfigurationError("since", str(since)[:80], hint)
     for offset in (since,) if isinstance(since, Offset) else since.offsets:
         if not 0 <= offset.shard < replica.cluster.count:
             raise ConfigurationError("since", str(offset), "is an offset of another service")
@@ -95,16 +122,31 @@ def _check(replica: Replica, since: Any) -> None:
         raise ConfigurationError("since", str(since), "is of a key that is not followed")
 
 
+def service_of(replica: Replica) -> str:
+    """Give the names of the cluster and the service, as in a position."""
+    me = replica.identity
+    return f"{me.cluster}/{me.service}"
+
+
+def _undone(replica: Replica, seen: Offset) -> bool:
+    """Whether the log has gone another way than the one in which something was seen."""
+    shard = replica.cluster.shards[seen.shard]
+    if seen.number > shard.seen:
+        return shard.seen >= shard.log.base and shard.log.term_at(shard.seen) > seen.term
+    return seen.number > shard.log.base and shard.log.term_at(seen.number) != seen.term
+
+
 def heads(replica: Replica) -> dict[int, Offset]:
     """Give the offset of the newest record of every shard that has one."""
     shards = [shard for shard in replica.cluster.shards if shard.seen]
     return {s.id: Offset(s.id, s.log.term_at(s.seen), s.seen) for s in shards}
 
 
-def state(replica: Replica) -> list[Change]:
-    """Give the present state as changes, each with the offset of its key's last write."""
+def state(replica: Replica, only: int | None = None) -> list[Change]:
+    """Give the present state (of one shard) as changes, each with its key's last offset."""
     changes: list[Change] = []
-    for shard in replica.cluster.shards:
+    shards = replica.cluster.shards
+    for shard in shards if only is None else [shards[only]]:
         for key, value in list(shard.view.items()):
             part = shard.view.parts[key]
             number = part.number
@@ -130,6 +172,8 @@ def beyond(
         log, offset = shard.log, position.get(shard.id)
         number = 0 if offset is None else offset.number
         if number > shard.seen:
+            if offset is not None and _undone(replica, offset):
+                return shard.id
             continue
         if number < log.base or (offset is not None and log.term_at(number) != offset.term):
             return shard.id

@@ -195,6 +195,40 @@ async def test_a_node_that_is_behind_a_position_tells_only_what_is_after_it() ->
         assert [c.value for c in seen] == [4, 5]
 
 
+async def test_what_was_undone_elsewhere_is_a_reset_as_soon_as_that_is_known() -> None:
+    async with Cluster() as cluster:
+        (one,) = await cluster.servers(1)
+        offset = await one.update("a", 1)
+        later = Term(offset.term.n + 1, 5)  # of an owner that this node never heard of
+        resets = collect(one, "reset")
+        seen = collect(one, "change", since=Position([Offset(offset.shard, later, offset.number + 2)]))
+        offsets = [await one.update("a", number) for number in range(2, 6)]
+        await until(lambda: bool(seen) and seen[-1].offset == offsets[-1], one)
+        assert resets == [offset.shard]
+        assert [c.value for c in seen] == [3, 4, 5], "what was not there yet is not told"
+        assert not collect(one, "change", since=Position([offsets[-1]]))
+        before = Term(offset.term.n - 1, 5)  # of one whose writes are gone
+        undone = Position([Offset(offset.shard, before, offsets[-1].number + 9)])
+        assert [c.value for c in collect(one, "change", since=undone)] == [5]
+        assert resets == [offset.shard] * 2
+
+
+async def test_a_position_of_another_service_is_refused() -> None:
+    async with Cluster() as cluster:
+        (one,) = await cluster.servers(1)
+        await one.update("a", 1)
+        position = one.partitions.position()
+        assert Position.parse(str(position)).of == position.of
+        assert position.of.startswith("rxfero/")
+        for other in ("rxfero/jobs", "staging/" + position.of.partition("/")[2]):
+            strange = Position.parse(str(Position(position.offsets, other)))
+            for call in (one.on, one.stream):
+                with pytest.raises(ConfigurationError, match=f"a position of {other}, and this is"):
+                    call("change", since=strange)
+            with pytest.raises(ConfigurationError, match="a position of"):
+                one.history(strange)
+
+
 async def test_a_position_that_history_does_not_reach_is_one_reset_and_the_state() -> None:
     async with Cluster() as cluster:
         (one,) = await cluster.servers(1)

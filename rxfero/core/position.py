@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, cast
+from urllib.parse import quote, unquote
 
 from rxfero.errors import ProtocolError, ValueRefused
 
@@ -79,12 +80,15 @@ class Position:
 
     Args:
         offsets: Of each shard the last one counts.
+        of: The cluster's and the service's name, as ``rxfero/users``, so that the position is not
+            taken for one of another service. Empty: not known, and not checked.
     """
 
-    __slots__ = ("_offsets",)
+    __slots__ = ("_offsets", "of")
 
-    def __init__(self, offsets: Iterable[Offset] = ()) -> None:
+    def __init__(self, offsets: Iterable[Offset] = (), of: str = "") -> None:
         self._offsets = {offset.shard: offset for offset in offsets}
+        self.of = of
 
     @property
     def offsets(self) -> tuple[Offset, ...]:
@@ -102,7 +106,9 @@ class Position:
 
     def after(self, offset: Offset) -> Position:
         """Give the position once the record at an offset was seen too."""
-        return self if self.has(offset) else Position((*self._offsets.values(), offset))
+        if self.has(offset):
+            return self
+        return Position((*self._offsets.values(), offset), self.of)
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -114,7 +120,8 @@ class Position:
         return hash(self.offsets)
 
     def __str__(self) -> str:
-        return " ".join(map(str, self.offsets))
+        of = [quote(self.of)] if self.of else []
+        return " ".join([*of, *map(str, self.offsets)])
 
     def __repr__(self) -> str:
         return f"<Position shards={len(self._offsets)}>"
@@ -128,7 +135,10 @@ class Position:
         """
         if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueRefused("position", f"must be text, not {type(text).__name__}")
-        return cls(map(Offset.parse, text.split()))
+        offsets, of = text.split(), ""
+        if offsets and "/" in offsets[0]:
+            of = unquote(offsets.pop(0))
+        return cls(map(Offset.parse, offsets), of)
 
 
 _OFFSET = re.compile(r"([0-9]{1,10}):([0-9]{1,20})\.([0-9]{1,20}):([0-9]{1,20})")

@@ -73,11 +73,12 @@ def test_what_is_no_term_is_refused(pair: Any) -> None:
         Term.read(pair)
 
 
-@given(st.lists(offsets))
-def test_a_position_reads_back_from_its_text(some: list[Offset]) -> None:
-    position = Position(some)
+@given(st.lists(offsets), st.sampled_from(["", "rxfero/users", "a b/c d", "ä:1/1:2.3:4", "*/*"]))
+def test_a_position_reads_back_from_its_text(some: list[Offset], of: str) -> None:
+    position = Position(some, of)
     back = Position.parse(str(position))
     assert back == position
+    assert back.of == of
     assert hash(back) == hash(position)
     assert [o.shard for o in back.offsets] == sorted({o.shard for o in some})
 

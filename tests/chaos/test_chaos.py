@@ -5,16 +5,19 @@ Longer ones: ``python -m tests.chaos --seconds 600``, with ``--hosts`` on hosts 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from rxfero import Cache
+from rxfero.testing import FakeCache
 from tests.chaos.hosts import missing
-from tests.chaos.storm import LIST, MODES, Writer
+from tests.chaos.storm import LIST, MODES, Writer, caught_up
 
 SECONDS = 6
 ROOT = Path(__file__).parents[2]
@@ -65,6 +68,20 @@ def test_the_judge_finds_what_is_lost_doubled_and_out_of_order() -> None:
     assert one.judge({one.key(0): [*whole, 3], one.key(LIST): rest}) == (0, 1, 0)
     assert one.judge({one.key(0): [1, 0, *whole[2:]], one.key(LIST): rest}) == (0, 0, 1)
     assert one.judge({one.key(0): [*whole[:3], *whole[4:], 3], one.key(LIST): rest}) == (0, 0, 0)
+
+
+async def test_a_node_that_is_behind_is_judged_when_it_has_caught_up_or_never_will() -> None:
+    one, node = writer(), FakeCache()
+    node.update(one.key(0), [n for n in range(LIST) if n != 3])
+    waiting = asyncio.ensure_future(caught_up(cast("Cache", node), one))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    node.update(one.key(LIST), list(range(LIST, LIST + 10)))
+    await waiting
+    assert one.judge(node) == (0, 0, 0)
+    node.remove(one.key(0))
+    await caught_up(cast("Cache", node), one, within=0.01)
+    assert one.judge(node) == (LIST - 1, 0, 0)
 
 
 def test_a_pause_is_the_longest_time_without_an_answer() -> None:

@@ -96,12 +96,31 @@ OPERATORS_HEAD = """# Operators
 
 `from rxfero import operators as fop`; each goes into `.pipe(...)` of any RxPY Observable. Wrong arguments
 are refused when the chain is built, with the names of operator and argument. Each has at least three
-laws in `tests/operators/`, and a drawing of a run: above the box what goes in, below it what comes out, a
-second a dash. How they go together: [streams.md](streams.md).
+[laws](#laws), tried by hypothesis, and a drawing of a run: above the box what goes in, below it what comes
+out, a second a dash. How they go together: [streams.md](streams.md).
 
 | operator | what |
 |---|---|
 """
+
+
+LAWS_HEAD = """## Laws
+
+What hypothesis tries to break, for each of them in `tests/operators/test_<operator>.py`; a run on marbles is
+compared with its drawing in `tests/docs/test_drawn.py`.
+
+| operator | laws |
+|---|---|
+"""
+
+
+def laws() -> str:
+    rows: list[str] = []
+    for name in filter(str.islower, operators.__all__):
+        text = (DOCS.parent / "tests" / "operators" / f"test_{name}.py").read_text(encoding="utf-8")
+        found = re.findall(r"^(?:async )?def test_law_(\w+)", text, re.MULTILINE)
+        rows.append(f"| `{name}` | {'; '.join(law.replace('_', ' ') for law in found)} |")
+    return LAWS_HEAD + "\n".join(rows) + "\n"
 
 
 def operator_index() -> str:
@@ -118,7 +137,8 @@ def operator_index() -> str:
             shape = shape.replace("'", "")
             picture = f"![{name}, as it ran](marbles/{name}.svg)"
             drawn.append(f"## {name}\n\n{picture}\n\n```text\n{name}{shape}\n\n{about}\n```\n")
-    return OPERATORS_HEAD + "\n".join(rows) + "\n\n" + "\n".join(drawn)
+    tables = "\n".join(rows) + "\n\n" + laws()
+    return OPERATORS_HEAD + tables + "\n" + "\n".join(drawn)
 
 
 PAGES = {

@@ -23,7 +23,7 @@ from rxfero.core.change import Record
 from rxfero.core.columns import check_shards, is_column, whole_numbers
 from rxfero.core.log import Log, common
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.shard import Shard, read_fold
+from rxfero.core.shard import OWNER, Shard, read_fold
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
 
@@ -67,6 +67,16 @@ class Cursor:
         """Remember the first record of a shard that was not sent."""
         if shard not in self.snaps and number < self.behind.get(shard, number + 1):
             self.behind[shard] = number
+
+    def doubt(self, shards: list[Shard]) -> None:
+        """Take for delivered only what was acknowledged: the link is broken.
+
+        A third server may pass frames on for as long as it likes, and of a shard in which no more
+        is written nothing would come that does not match: what was lost would never be missed.
+        """
+        owned = [s for s in shards if s.role == OWNER]
+        self.untold.update(s.id for s in owned if self.match.get(s.id, 0) < s.log.end)
+        self.synced = False
 
     def renew(self, shard: int, point: int) -> None:
         """Remember that a shard's state is to be sent anew, if it is followed."""

@@ -155,8 +155,8 @@ class Cluster:
         return True
 
     def reaches(self, name: str) -> bool:
-        """Whether :meth:`say` has a way to a server: a link, or a third server that hears it."""
-        if name in self.servers:
+        """Whether :meth:`say` has a way to somebody: a link, or a third server that hears it."""
+        if name in self.servers or name in self.clients:
             return True
         member = self.members.table.get(name)
         return member is not None and member.state != DEAD and member.via in self.servers
@@ -258,7 +258,7 @@ class Cluster:
 
     def pump(self, cursor: Cursor, kind: int) -> None:
         """Stream to a follower what it is behind, as far as its link takes it (3.7)."""
-        if cursor.paused or cursor.live:
+        if cursor.paused or cursor.live or not self.reaches(cursor.name):
             return
         room = self.constants.outbox.max
         by_fence: dict[Term, list[int]] = {}
@@ -271,9 +271,7 @@ class Cluster:
             by_fence.setdefault(fence, []).append(number)
         for fence, numbers in by_fence.items():
             for body, _ in catchup.tails(cursor, self.shards, fence, numbers, room):
-                if not self.say(cursor.name, kind, body):
-                    cursor.paused = True
-                    return
+                self.say(cursor.name, kind, body)
         for number, point in list(cursor.snaps.items()):
             shard = self.shards[number]
             if kind == frame.FEED and shard.seen < shard.log.base:

@@ -253,10 +253,8 @@ class Follower:
         """Hear what a follower has, or that a server has sent all it owed (DONE).
 
         The heads of its logs say it (ASK), and of a client, which shards it follows if not all; of
-        those that end in a term unknown here it is asked
-        for the histories (TELL), which it gives (TOLD).
+        those that end in a term unknown here the histories are asked for (TELL) and given (TOLD).
         """
-        cluster = self._cluster
         form, said, *only = body
         if form not in (ASK, DONE, TELL, TOLD) or len(only) > (form == ASK):
             raise ProtocolError("a HEADS that cannot be read")
@@ -264,14 +262,14 @@ class Follower:
             self.synced.add(source)
         elif form == ASK:
             self._follows(source, *only)
-            self._locate_heads(source, catchup.read_heads(said, cluster.count))
+            self._locate_heads(source, catchup.read_heads(said, self._cluster.count))
         elif form == TELL:
             self._check(said)
-            numbers: list[int] = said
-            rows = [catchup.history(cluster.shards[n]) for n in numbers]
-            cluster.say(source, frame.HEADS, [TOLD, rows])
+            wanted: list[int] = said
+            rows = [catchup.history(self._cluster.shards[n]) for n in wanted]
+            self._cluster.say(source, frame.HEADS, [TOLD, rows])
         else:
-            self._locate(source, [catchup.read_history(row, cluster.count) for row in said])
+            self._locate(source, [catchup.read_history(row, self._cluster.count) for row in said])
 
     def _follows(self, source: str, only: Any = None) -> None:
         """Learn which shards a client follows."""
@@ -383,7 +381,10 @@ class Follower:
                                 cluster.tell_commit(shard)
 
     def forget(self, name: str) -> None:
-        """Drop what was known of a peer that is gone."""
+        """Drop what was known of a peer whose link is gone, and what was on its way to it."""
+        if name in self._cluster.cursors:
+            self._cluster.flush_log()
+            self._cluster.cursors[name].doubt(self._cluster.shards)
         self._parts.pop(name, None)
         self.asked.discard(name)
         self.synced.discard(name)

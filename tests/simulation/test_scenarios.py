@@ -365,6 +365,24 @@ def test_frames_go_by_a_third_server_while_one_link_is_cut() -> None:
     world.quiet()
 
 
+def test_what_a_broken_link_has_lost_comes_by_a_third_server() -> None:
+    for seed in range(1, 7):
+        world, hosts = cluster(3, seed=seed)
+        a, b, _ = hosts
+        world.patience = 0.5
+        keys = [k for k in (f"k{i}" for i in range(200)) if shard_at(a, k).role == OWNER]
+        world.cut("n0", "n1")
+        world.cut("n1", "n0")
+        for number, key in enumerate(keys[:40]):
+            world.after(number * 0.1, write, a, key, "once", COMMIT)
+        world.run(20.0)
+        assert a.name not in b.replica.cluster.servers, "the link is cut for good"
+        assert [read(b, key) for key in keys[:40]] == ["once"] * 40, f"seed {seed}"
+        world.heal()
+        world.run(10.0)
+        world.quiet()
+
+
 def test_a_slow_follower_catches_up_from_the_log() -> None:
     world, hosts = cluster(2)
     a, b = hosts

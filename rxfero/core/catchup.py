@@ -42,8 +42,8 @@ class Cursor:
     """
 
     __slots__ = (
-        "asked", "behind", "durable", "link", "match", "name", "only", "paused", "snaps", "synced",
-        "untold",
+        "asked", "behind", "doubted", "durable", "link", "match", "name", "only", "paused", "snaps",
+        "synced", "untold",
     )  # fmt: skip
 
     def __init__(self, link: int, name: str) -> None:
@@ -56,6 +56,7 @@ class Cursor:
         self.synced = True  # it has the word that all it asked for was sent
         self.untold: set[int] = set()  # shards whose histories have been asked for
         self.asked = 0.0
+        self.doubted: dict[int, int] = {}  # how far shards were acknowledged at the last doubt
         self.only: frozenset[int] | None = None  # the shards that a client follows; None: all
 
     @property
@@ -67,6 +68,21 @@ class Cursor:
         """Remember the first record of a shard that was not sent."""
         if shard not in self.snaps and number < self.behind.get(shard, number + 1):
             self.behind[shard] = number
+
+    def doubt(self, owned: Iterable[Shard]) -> None:
+        """Take for lost what is not acknowledged, if nothing of it was since the last doubt.
+
+        For who is reached by a third server: what a link had taken when it ended is lost, and
+        only on links come digests that would show it. With it goes the word that all was sent.
+        """
+        before, self.doubted = self.doubted, {}
+        for shard in owned:
+            known = self.match.get(shard.id, 0)
+            if known < shard.log.end:
+                self.doubted[shard.id] = known
+                if before.get(shard.id) == known:
+                    self.miss(shard.id, known + 1)
+        self.synced = False
 
     def renew(self, shard: int, point: int) -> None:
         """Remember that a shard's state is to be sent anew, if it is followed."""

@@ -72,13 +72,11 @@ class Cursor:
     def doubt(self, owned: Iterable[Shard]) -> None:
         """Take for lost what is not acknowledged, if nothing of it was since the last doubt.
 
-        For who is reached by a third server: what a link had taken when it ended is lost, and
-        only on links come digests that would show it. With it goes the word that all was sent.
+        What a link had taken when it ended is lost, and by a third server come no digests.
         """
         before, self.doubted = self.doubted, {}
         for shard in owned:
-            known = self.match.get(shard.id, 0)
-            if known < shard.log.end:
+            if (known := self.match.get(shard.id, 0)) < shard.log.end:
                 self.doubted[shard.id] = known
                 if before.get(shard.id) == known:
                     self.miss(shard.id, known + 1)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import commit, latency, speed
-from benchmarks.brokers import needed, nats, redis
+from benchmarks.brokers import nats, needed, redis
 from benchmarks.command import Figures, tell
 from benchmarks.figures import spread, table, whole
 from benchmarks.npm import VERSION, Unavailable, install

@@ -23,7 +23,7 @@ from rxfero.core.change import Record
 from rxfero.core.columns import check_shards, is_column, whole_numbers
 from rxfero.core.log import Log, common
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.shard import OWNER, Shard, read_fold
+from rxfero.core.shard import Shard, read_fold
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
 
@@ -42,8 +42,8 @@ class Cursor:
     """
 
     __slots__ = (
-        "asked", "behind", "durable", "link", "match", "name", "only", "paused", "snaps", "synced",
-        "untold",
+        "asked", "behind", "doubted", "durable", "link", "match", "name", "only", "paused", "snaps",
+        "synced", "untold",
     )  # fmt: skip
 
     def __init__(self, link: int, name: str) -> None:
@@ -56,6 +56,7 @@ class Cursor:
         self.synced = True  # it has the word that all it asked for was sent
         self.untold: set[int] = set()  # shards whose histories have been asked for
         self.asked = 0.0
+        self.doubted: dict[int, int] = {}  # how far shards were acknowledged the last time
         self.only: frozenset[int] | None = None  # the shards that a client follows; None: all
 
     @property
@@ -68,14 +69,17 @@ class Cursor:
         if shard not in self.snaps and number < self.behind.get(shard, number + 1):
             self.behind[shard] = number
 
-    def doubt(self, shards: list[Shard]) -> None:
-        """Take for delivered only what was acknowledged: the link is broken.
+    def press(self, owned: Iterable[Shard]) -> None:
+        """Take for lost what is not acknowledged, if nothing of it was since the last time.
 
-        A third server may pass frames on for as long as it likes, and of a shard in which no more
-        is written nothing would come that does not match: what was lost would never be missed.
+        What a link had taken when it ended is lost, and by a third server come no digests.
         """
-        owned = [s for s in shards if s.role == OWNER]
-        self.untold.update(s.id for s in owned if self.match.get(s.id, 0) < s.log.end)
+        before, self.doubted = self.doubted, {}
+        for shard in owned:
+            if (known := self.match.get(shard.id, 0)) < shard.log.end:
+                self.doubted[shard.id] = known
+                if before.get(shard.id) == known:
+                    self.miss(shard.id, known + 1)
         self.synced = False
 
     def renew(self, shard: int, point: int) -> None:

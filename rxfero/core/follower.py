@@ -381,10 +381,7 @@ class Follower:
                                 cluster.tell_commit(shard)
 
     def forget(self, name: str) -> None:
-        """Drop what was known of a peer whose link is gone, and what was on its way to it."""
-        if name in self._cluster.cursors:
-            self._cluster.flush_log()
-            self._cluster.cursors[name].doubt(self._cluster.shards)
+        """Drop what was known of a peer that is gone."""
         self._parts.pop(name, None)
         self.asked.discard(name)
         self.synced.discard(name)

@@ -348,6 +348,7 @@ class Replica:
                 self._finish(link, "crossed dials: the other connection is kept")
                 return
             del table[peer.name]
+            cluster.feeds.pop(peer.name, None)  # it may be paused, with that link
             self._finish(rival, "crossed dials: the other connection is kept")
         if self.settings.client and len(cluster.servers) >= self.peering.limit:
             self._finish(link, "enough servers are connected")
@@ -652,6 +653,9 @@ class Replica:
         if now - self._pinged >= self.settings.constants.heartbeat.ping / 1000:
             self._pinged = now
             self._tell_safe()
+            for name, cursor in cluster.cursors.items():
+                if name not in cluster.servers and cluster.reaches(name):
+                    cursor.press(s for s in cluster.shards if s.role == OWNER)
 
     def _found(self, now: float) -> None:
         """Enter the ring: as the founder, or after catching up with those who are in it (R14)."""

@@ -312,7 +312,9 @@ class Storm:
             (t, f"  {t - begun:.2f} {writer.key(n)} {n}")
             for n in writer.lost(node) for t in (writer.acked[n],)
         ]  # fmt: skip
-        print(node, writer.number, *(row for _, row in sorted(rows)), sep="\n", file=sys.stderr)
+        whose = next((f"writer {w.number}" for w in self.writers if w.cache is node), "witness")
+        print(f"{node} of {whose} lacks of writer {writer.number}:", file=sys.stderr)
+        print(*(row for _, row in sorted(rows)), sep="\n", file=sys.stderr)
 
     async def _clear(self) -> None:
         caches = [w.cache for w in self.writers if hasattr(w, "cache")]

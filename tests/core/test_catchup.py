@@ -333,3 +333,16 @@ def test_a_duplicate_snapshot_changes_nothing() -> None:
     assert [follower.follow(r) for r in owner.log.records] == [KNOWN] * 4
     assert follower.follow(data(C, 4)) == DIVERGED
     assert Image(whole(Shard(0)), 0).base_term == ZERO_TERM
+
+
+def test_what_is_not_acknowledged_is_sent_again_where_nothing_was_for_a_while() -> None:
+    still, moves, whole_one = (fill(Shard(n), A, A, A) for n in range(3))
+    cursor = Cursor(1, "f")
+    cursor.match = {0: 1, 1: 1, 2: 3}
+    cursor.press([still, moves, whole_one])
+    assert (cursor.behind, cursor.synced) == ({}, False), "it may only be late"
+    cursor.match[1] = 2
+    cursor.press([still, moves, whole_one])
+    assert cursor.behind == {0: 2}
+    cursor.press([still, moves, whole_one])
+    assert cursor.behind == {0: 2, 1: 3}

@@ -472,32 +472,6 @@ def test_who_takes_nothing_for_the_moment_is_sent_nothing() -> None:
     assert [kind for _, kind, _ in said(cluster)] == [frame.APPEND, frame.HEADS]
 
 
-def test_what_was_not_acknowledged_when_a_link_broke_is_asked_after_by_a_third() -> None:
-    follower, cluster, shard = owner_of()
-    fill(own(cluster, 5), T)
-    cursor = cluster.cursors["a"]
-    cursor.match.update({3: 4, 5: cluster.shards[5].log.end})
-    link = cluster.servers.pop("a")
-    follower.forget("a")
-    assert cursor.untold == {3}
-    shard.append(late := data(shard.term, 6))
-    cluster.logged(shard, late)
-    follower.flush()
-    assert said(cluster) == [], "there is no way to it yet"
-    cluster.members.hears("a", cluster.now, via="b")
-    cluster.now += AGAIN_S
-    follower.flush()
-    (relayed,) = bodies(cluster, frame.RELAY)
-    assert relayed[:3] == ["a", "me", frame.HEADS]
-    assert unpack_body(relayed[3]) == [TELL, [3]]
-    cluster.servers["a"] = link
-    follower.on_heads("a", arrived([TOLD, [[3, [[*shard.term, 1]], 4, 0]]]))
-    ((_, kind, body),) = said(cluster)
-    assert (kind, [r.number for r in columns.read(body, 99).records]) == (frame.APPEND, [5, 6])
-    follower.flush()
-    assert said(cluster) == [("a", frame.HEADS, [DONE, None])]
-
-
 def test_what_has_no_way_to_go_is_kept() -> None:
     follower, cluster, _ = owner_of()
     link = cluster.servers.pop("a")

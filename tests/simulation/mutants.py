@@ -227,8 +227,8 @@ MUTANTS = [
                 m.name in synced for m in alive if m.linked or waits
             ):""", "if True:",
            scene="a_joiner_is_in_the_ring_when_it_has_all_that_was_there"),
-    Mutant("what a broken link has lost is not asked after", "R3", "catchup",
-           "self.untold.update(s.id for s in owned if self.match.get(s.id, 0) < s.log.end)", "pass",
+    Mutant("what a broken link has lost is not sent again", "R3", "catchup",
+           "self.miss(shard.id, known + 1)", "pass",
            scene="what_a_broken_link_has_lost_comes_by_a_third_server"),
     Mutant("what has no way to go is taken for sent", "R3", "cluster",
            "or not self.reaches(cursor.name):", "or False:",

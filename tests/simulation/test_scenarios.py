@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from rxfero.core import catchup, columns, frame
 from rxfero.core.call import AUTO, COMMIT, OK
 from rxfero.core.change import DATA, LOST, Record
@@ -14,7 +16,7 @@ from rxfero.core.position import Offset
 from rxfero.core.ring import shard_of
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
 from rxfero.core.value import pack, unpack
-from tests.simulation.world import Host, World, Write, lost_records
+from tests.simulation.world import Disk, Host, World, Write, lost_records
 
 SHARDS = 16
 
@@ -381,6 +383,48 @@ def test_what_a_broken_link_has_lost_comes_by_a_third_server() -> None:
         world.heal()
         world.run(10.0)
         world.quiet()
+
+
+@pytest.mark.parametrize("voters", [(), ("n0", "n1", "n2")])
+@pytest.mark.parametrize("ways", [1, 2])
+def test_what_a_link_had_taken_when_it_ended_goes_by_a_third_server(
+    voters: tuple[str, ...], ways: int
+) -> None:
+    world = World(1, voters=voters)
+    hosts = [world.host(f"n{i}", start=False) for i in range(3)]
+    for host in hosts:
+        host.disk = Disk() if voters else None
+        host.start()
+    assert world.run(10, lambda: all(h.ready for h in hosts))
+    world.run(2.0)
+    a, b, c = hosts
+    for source, target in (("n0", "n1"), ("n1", "n0"))[:ways]:
+        world.cut(source, target)
+    keys = [k for k in (f"k{i}" for i in range(40)) if shard_at(a, k).role == OWNER]
+    assert len({shard_of(k, SHARDS) for k in keys}) > 2
+    done(world, *(write(a, key, "kept", COMMIT) for key in keys))
+    assert world.run(1, lambda: all(key in shard_at(c, key).view for key in keys))
+    assert not any(key in shard_at(b, key).view for key in keys)
+    assert world.run(20, lambda: all(key in shard_at(b, key).view for key in keys))
+    assert "n1" not in a.replica.cluster.servers, "they are still apart"
+    world.heal()
+    world.run(10.0)
+    world.quiet()
+
+
+def test_a_client_that_comes_again_is_fed_though_its_old_line_took_nothing_more() -> None:
+    world, hosts = cluster(1, clients=1)
+    server, client = hosts
+    ((link, (wire, end)),) = [
+        (n, at) for n, at in server.wires.items() if client in (at[0].ends[0][0], at[0].ends[1][0])
+    ]
+    server.do(lambda: server.replica.paused(link, True, world.now))
+    world.close(wire, 1 - end, "timed out", back=False)  # the server learns nothing of it
+    assert world.run(5, lambda: server.replica.cluster.clients.get("x0", link) != link)
+    done(world, write(server, "k", "fed"))
+    assert world.run(5, lambda: read(client, "k") is not None)
+    world.run(10.0)
+    world.quiet()
 
 
 def test_a_slow_follower_catches_up_from_the_log() -> None:

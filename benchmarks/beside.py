@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import commit, latency, speed
+from benchmarks import commit, join, latency, speed
 from benchmarks.brokers import nats, needed, redis
 from benchmarks.command import Figures, tell
 from benchmarks.figures import spread, table, whole
@@ -75,6 +75,11 @@ def commits_of(cast: Cast, records: int) -> Measure:
     """Update keys and see the changes."""
     case = {"records": records, "bytes": 100, "servers": 1}
     return lambda: commit.once(KEYS, None)(cast, case)
+
+
+def join_of(cast: Cast, records: int) -> Measure:
+    """Fill a server, and let another join."""
+    return lambda: join.once(cast, {"records": records, "bytes": 100})
 
 
 def latency_of(cast: Cast, records: int) -> Measure:
@@ -157,6 +162,11 @@ def must(modules: Any, scale: float) -> list[Contest]:
         contests.append(Contest(
             "request round trip", original, latency_of(mine, few), latency_of(other, few),
             (Goal("reply p50", "reply p50", 0.05, True), Goal("reply p99", "reply p99", 0.2, True)),
+        ))  # fmt: skip
+        count = max(200, int(20_000 * scale))
+        contests.append(Contest(
+            "records 100 B held and joined", original, join_of(mine, count), join_of(other, count),
+            (Goal("RSS B", "RSS B", 0.4, True), Goal("joined", "joined", 10.0)),
         ))  # fmt: skip
     contests += [
         Contest(

@@ -24,7 +24,7 @@ TIMEOUT_S = 600.0
 
 
 def held() -> int:
-    """Give the memory this process holds now, in bytes; the most it has held where that is not told."""
+    """Give the memory this process holds now, in bytes; the most it held where that is not told."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:

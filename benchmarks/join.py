@@ -21,7 +21,8 @@ async def once(cast: Cast, case: Case) -> Figures:
     params = {"count": case["records"], "bytes": case["bytes"]}
     async with holders.playing(2, 0, params) as ((first, second), _):
         grown, seconds = first.ready["grown"], second.ready["seconds"]
-    return {"joined": case["records"] / seconds, "join s": seconds, "bytes": grown / case["records"]}
+    records = case["records"]
+    return {"joined": records / seconds, "join s": seconds, "RSS B": grown / records}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("-r", dest="records", type=wholes, default=[100_000], help="records")
     given = options.parse_args(arguments)
     cases = permutations(records=given.records, bytes=given.sizes)
-    return perform(given, once, cases, ["joined", "bytes"], ["joined", "join s", "bytes"])
+    return perform(given, once, cases, ["joined", "RSS B"], ["joined", "join s", "RSS B"])
 
 
 if __name__ == "__main__":

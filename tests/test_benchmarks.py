@@ -21,6 +21,8 @@ from benchmarks import (
     command,
     commit,
     figures,
+    growth,
+    join,
     journal,
     latency,
     npm,
@@ -29,7 +31,9 @@ from benchmarks import (
     sink,
     soak,
     speed,
+    starts,
     streams,
+    where,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -396,3 +400,36 @@ async def test_a_broker_that_is_not_there_or_does_not_listen_is_unavailable() ->
     with pytest.raises(npm.Unavailable, match="did not begin"):
         async with brokers.broker(sys.executable, "-c", "pass"):
             pass
+
+
+def test_a_joining_server_is_timed_and_a_record_weighed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert join.main(["-r", "1000", "--runs", "1", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    median = result["medians"]["rxfero"]
+    assert median["joined"] == pytest.approx(1000 / median["join s"])
+    assert median["RSS B"] > 100 or sys.platform == "win32", "its value alone is as large"
+
+
+def test_growth_has_a_row_a_point(capsys: pytest.CaptureFixture[str]) -> None:
+    axes = {"keys": "100", "bytes": "10,1e5", "observers": "2", "servers": "2", "clients": "2"}
+    words = [word for axis, values in axes.items() for word in (f"--{axis}", values)]
+    assert growth.main([*words, "-r", "40", "--runs", "1", "--json"]) == 0
+    rows = {(row["axis"], row["value"]): row for row in json.loads(capsys.readouterr().out)}
+    assert len(rows) == 6
+    assert all(row["us"] > 0 for row in rows.values())
+    assert rows["servers", 2]["us / unit"] * 2 == pytest.approx(rows["servers", 2]["us"])
+    assert rows["bytes", 100_000]["us / unit"] is None
+
+
+def test_starts_are_all_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert starts.main(["--runs", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in rows] == list(starts.WAYS)
+    assert all(row["lowest"] <= row["median"] <= row["highest"] for row in rows)
+
+
+def test_a_profile_says_where_all_of_the_time_went(capsys: pytest.CaptureFixture[str]) -> None:
+    assert where.main(["-r", "200", "--json"]) == 0
+    for rows in json.loads(capsys.readouterr().out).values():
+        assert sum(row["share %"] for row in rows) == pytest.approx(100)
+        assert any(row["stage"] == "rxfero/node.py" or "others" in row["stage"] for row in rows)

@@ -134,7 +134,7 @@ TESTED_BY: dict[str, str] = {  # waivers: no file of their own, covered by those
     "operators": "test_house.py",
     "testing": "testing/test_simulated.py",
 }
-NO_MODULE = {"test_house.py", "test_examples.py", "test_benchmarks.py"}
+NO_MODULE = {"test_house.py", "test_examples.py", "test_benchmarks.py", "test_costs.py"}
 NOUNS = {"__main__": "program", "cli": "command line", "demo_node": "demo's node"}
 
 # Debts in comments, and the names of writing machines (turned, so that this file passes too).

@@ -1,0 +1,122 @@
+"""The counts: what a message or an update costs in operations, that no busy machine can change.
+
+`python -m benchmarks.counts -r 10000`: a server and a client in one process, over loopback.
+Python's calls, frames encoded, writes to a socket and, of updates, memory blocks that stay, each a
+record, in bursts of so many at once; `tests/test_costs.py` holds them to bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from benchmarks.figures import table, whole
+from benchmarks.processes import free_ports
+from benchmarks.worker import Count, echoes
+from rxfero import Cache, fero, run
+
+BURST = 1000
+COUNTED = {  # modules and functions that are counted by themselves
+    ("rxfero.core.frame", "encode_raw"): "frames",
+    ("rxfero.transport", "send"): "writes",
+    **{
+        ("rxfero.core.value", name): "packs"
+        for name in ("pack", "pack_scalars", "pack_column", "pack_body", "pack_body_of")
+    },
+}
+FIGURES = ("calls", "packs", "frames", "writes")
+
+
+class Tally:
+    """Counts the calls of this package's Python functions while it is on."""
+
+    def __init__(self) -> None:
+        self.found: Counter[str] = Counter()
+
+    def __enter__(self) -> Tally:
+        sys.setprofile(self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _take(self, frame: FrameType, event: str, _: Any) -> None:
+        if event != "call":
+            return
+        module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
+        if module.startswith("rxfero"):
+            self.found["calls"] += 1
+            if what := COUNTED.get((module, name)):
+                self.found[what] += 1
+
+
+async def messages(cache: Cache, count: int) -> None:
+    """Send messages without awaiting, until all are answered."""
+    answered = Count()
+    taken = cache.on("reply").subscribe(answered.one)
+    all_here = answered.after(count)
+    for _ in range(count):
+        cache.peers.send({"type": "test", "value": "*" * 100})
+    await all_here
+    taken.dispose()
+
+
+async def updates(cache: Cache, count: int) -> None:
+    """Update keys without awaiting, until all are seen here as changes."""
+    seen = Count()
+    taken = cache.on("change").subscribe(seen.one)
+    all_here = seen.after(count)
+    for at in range(count):
+        cache.update(f"k{at}", "*" * 100)
+    await all_here
+    taken.dispose()
+
+
+LOADS = {"messages": messages, "updates": updates}
+
+
+async def measure(count: int) -> dict[str, dict[str, float]]:
+    """Give each load's operations a record."""
+    found: dict[str, dict[str, float]] = {}
+    for name, load in LOADS.items():
+        ports = free_ports(1)
+        handler = echoes if load is messages else None
+        async with (
+            fero("counts", handler, ports=ports) as server,
+            fero("counts", client=True, ports=ports) as client,
+        ):
+            await server.stable(1)
+            await client.connected(1)
+            await load(client, BURST)  # what is made once is made now
+            gc.collect()
+            before = sys.getallocatedblocks()
+            with Tally() as tally:
+                for first in range(0, count, BURST):
+                    await load(client, min(BURST, count - first))
+            gc.collect()
+            kept = sys.getallocatedblocks() - before
+            figures = {what: tally.found[what] / count for what in FIGURES}
+            found[name] = {**figures, "blocks": kept / count}
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.counts", description=__doc__)
+    options.add_argument("-r", dest="records", type=whole, default=10_000, help="records")
+    options.add_argument("--json", action="store_true")
+    given = options.parse_args(arguments)
+    found = run(measure(given.records))
+    rows = [{"a record": name, **figures} for name, figures in found.items()]
+    print(json.dumps(found) if given.json else table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

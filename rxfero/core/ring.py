@@ -131,9 +131,12 @@ def _hashed(text: str, custom: Hash | None) -> int:
 
 
 @lru_cache(maxsize=256)
-def _places(member: str, vnodes: int, custom: Hash | None) -> array[int]:
+def _firsts(member: str, vnodes: int, shards: int, custom: Hash | None) -> array[int]:
+    """Give the first point of a member at or after each shard; past 2**32, the next time round."""
     count = POINTS_PER_VNODE * vnodes
-    return array("I", [_hashed(f"{member}:{i}", custom) for i in range(count)])
+    places = sorted(_hashed(f"{member}:{i}", custom) for i in range(count))
+    places.append(places[0] + CIRCLE)
+    return array("Q", [places[bisect_left(places, s * CIRCLE // shards)] for s in range(shards)])
 
 
 @lru_cache(maxsize=32)
@@ -142,12 +145,10 @@ def _owners(
 ) -> tuple[str | None, ...]:
     if not members:
         return (None,) * shards
-    # Equal hashes are ordered by name, so the tie goes to the lower name on every node.
-    points = sorted((place, m) for m in members for place in _places(m, vnodes, custom))
-    places = [place for place, _ in points]
-    names = [name for _, name in points]
-    names.append(names[0])  # past the last point the circle begins again
-    return tuple(names[bisect_left(places, s * CIRCLE // shards)] for s in range(shards))
+    # A member's part is made once: a swarm that starts changes its members as often as it is large.
+    # Of equal points the first counts, so the tie goes to the lower name on every node.
+    rows = zip(*[_firsts(member, vnodes, shards, custom) for member in members], strict=True)
+    return tuple([members[row.index(min(row))] for row in rows])
 
 
 @lru_cache(maxsize=32)

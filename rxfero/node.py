@@ -267,7 +267,8 @@ class Node:
 
     def _hand_over(self) -> None:
         if self.batch.values:
-            batch, self.batch = self.batch, Batch(self.turns, self)
+            batch = self.batch
+            self.batch = Batch(self.turns, self, batch.make)
             self.replica.send(batch, self._monotonic())
 
     def _next_turn(self) -> None:

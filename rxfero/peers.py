@@ -186,6 +186,7 @@ class Peers(Shown):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._views: dict[Contact, Peer] = {}
+        node.batch.make = Message  # and of those after it
         self.name = node.service
         self.lists = Lists(self)
         self.me: Peer | Literal[False] = False
@@ -282,7 +283,6 @@ class Peers(Shown):
         node = self._node
         count = len(values)
         if {value.__class__ for value in values} == {str} and all(map(str.isascii, values)):
-            node.batch.make = Message
             posted = node.post_all(verb, values)
             if posted is not None:
                 many.add(*posted, count)
@@ -369,7 +369,6 @@ def _posted(node: Node, verb: str, value: Any) -> tuple[Any, int]:
     plain = type(value) is bytes or (type(value) is str and value.isascii())
     packed = value if plain else pack(value)
     check_size(node, packed)
-    node.batch.make = Message
     return node.post(verb, packed, packed=not plain)
 
 

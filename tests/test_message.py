@@ -104,6 +104,28 @@ async def test_many_messages_are_sent_at_once_and_answered_in_order() -> None:
         assert await client.peers.send_many("say", iter(())) == []
 
 
+async def test_all_of_many_messages_are_guarantees_however_many_frames_they_fill() -> None:
+    async with Cluster() as cluster:
+        gate = asyncio.Event()
+
+        async def wait(request: Any) -> Any:
+            await gate.wait()
+            return request.value
+
+        await cluster.server(wait)
+        client = await cluster.client()
+        seen: list[Any] = []
+        client.on("reply", lambda guarantee: seen.append(guarantee.answer))
+        values = ["x" * 200 + str(n) for n in range(1200)]
+        many = client.peers.send_many("say", values)
+        await until(lambda: client.stats()["pending"] == len(values), client)
+        client._node.replica.requests.split()
+        gate.set()
+        assert await many == values
+        await until(lambda: len(seen) == len(values), client)
+        assert sorted(seen) == sorted(values)
+
+
 async def test_of_many_messages_one_that_fails_raises_and_the_rest_is_answered() -> None:
     async with Cluster() as cluster:
 

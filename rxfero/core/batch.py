@@ -28,6 +28,7 @@ class Batch:
     Args:
         turn: In which turn of the node they are asked for.
         node: The node that asks, for the calls; not known here.
+        make: Makes what stands for the message at a place; plain calls if not given.
 
     Attributes:
         fast: The verb of them all while their values are as they came; else equal to no verb.
@@ -42,9 +43,11 @@ class Batch:
         "target", "turn", "values", "verb", "verbs",
     )  # fmt: skip
 
-    def __init__(self, turn: int = 0, node: Any = None) -> None:
+    def __init__(
+        self, turn: int = 0, node: Any = None, make: Callable[[Batch, int], Call] | None = None
+    ) -> None:
         self.turn, self.node = turn, node
-        self.make: Callable[[Batch, int], Call] = _shown
+        self.make = _shown if make is None else make
         self.fast: Any = _MIXED
         self.verb = ""
         self.verbs: list[str] | None = None

@@ -1,8 +1,9 @@
 """The counts: what a message or an update costs in operations, that no busy machine can change.
 
-`python -m benchmarks.counts -r 10000`: a server and a client in one process, over loopback.
-Python's calls, frames encoded, writes to a socket and, of updates, memory blocks that stay, each a
-record, in bursts of so many at once; `tests/test_costs.py` holds them to bounds.
+`python -m benchmarks.counts -r 10000`: a server and a client on virtual time, so what a turn of
+the loop finds is the same in every run (on real sockets a busy machine makes smaller batches).
+Python's calls, frames encoded, writes to a socket and memory blocks that stay, each a record, in
+bursts of so many at once; `tests/test_costs.py` holds them to bounds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.figures import table, whole
-from benchmarks.processes import free_ports
 from benchmarks.worker import Count, echoes
-from rxfero import Cache, fero, run
+from rxfero import Cache
+from rxfero.testing import SimulatedCluster, simulate
 
 BURST = 1000
 COUNTED = {  # modules and functions that are counted by themselves
@@ -50,7 +51,7 @@ class Tally:
         if event != "call":
             return
         module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
-        if module.startswith("rxfero"):
+        if module.startswith("rxfero") and not module.startswith("rxfero.testing"):
             self.found["calls"] += 1
             if what := COUNTED.get((module, name)):
                 self.found[what] += 1
@@ -85,14 +86,9 @@ async def measure(count: int) -> dict[str, dict[str, float]]:
     """Give each load's operations a record."""
     found: dict[str, dict[str, float]] = {}
     for name, load in LOADS.items():
-        ports = free_ports(1)
         handler = echoes if load is messages else None
-        async with (
-            fero("counts", handler, ports=ports) as server,
-            fero("counts", client=True, ports=ports) as client,
-        ):
-            await server.stable(1)
-            await client.connected(1)
+        async with SimulatedCluster(servers=1, clients=1, handler=handler) as cluster:
+            client = cluster.clients[0].cache
             await load(client, BURST)  # what is made once is made now
             gc.collect()
             before = sys.getallocatedblocks()
@@ -112,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("-r", dest="records", type=whole, default=10_000, help="records")
     options.add_argument("--json", action="store_true")
     given = options.parse_args(arguments)
-    found = run(measure(given.records))
+    found = simulate(measure(given.records))
     rows = [{"a record": name, **figures} for name, figures in found.items()]
     print(json.dumps(found) if given.json else table(rows))
     return 0

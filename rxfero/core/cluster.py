@@ -300,6 +300,8 @@ class Cluster:
 
     def flush_acks(self) -> None:
         """Send the acknowledgements of this turn, one frame an owner."""
+        if not self._acks:
+            return
         acks, self._acks = self._acks, {}
         for (owner, fence), ends in acks.items():
             synced = None if self.journal is None else [
@@ -331,6 +333,8 @@ class Cluster:
 
     def flush_commits(self) -> None:
         """Tell what this turn has committed."""
+        if not self._commits:
+            return
         commits, self._commits = self._commits, {}
         for term, numbers in commits.items():
             self.tell_all(frame.COMMITTED, [term, list(numbers), list(numbers.values())])

@@ -582,7 +582,8 @@ class Replica:
     def deadline(self) -> float:
         """When :meth:`wake` is due at the latest, in monotonic seconds."""
         soonest = self._tick
-        for due in (self.requests.deadline, self.peering.deadline):
+        dial_at = self.peering.deadline if self.peering.changed else self._dial_at
+        for due in (self.requests.deadline, dial_at):
             if due is not None and due < soonest:
                 soonest = due
         for link in self.links.values():
@@ -767,7 +768,8 @@ class Replica:
         cluster = self.cluster
         cluster.now = now
         ready = Ready()
-        self._ring()
+        if self._table[0] != self.members.version:
+            self._ring()
         if not self.settings.client:
             self.succession.advance()
             self._handed_over()
@@ -838,8 +840,6 @@ class Replica:
     def _ring(self) -> None:
         """Rebuild the ring when the members in it changed, and tell all."""
         cluster = self.cluster
-        if self._table[0] == self.members.version:
-            return
         names = self.members.ring()
         if names != cluster.ring.members:
             constants = self.settings.constants

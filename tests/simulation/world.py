@@ -15,6 +15,7 @@ import heapq
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from random import Random
 from typing import Any, NamedTuple
 
@@ -417,14 +418,19 @@ class Judged(NamedTuple):
 
     promised: Term
     end: int
-    committed: tuple[int, int]
     role: int
     term: Term
     base: int
+    committed: tuple[int, int]
 
 
 NOTHING = (0, 0)
-UNJUDGED = Judged(ZERO_TERM, 0, NOTHING, -1, ZERO_TERM, 0)
+UNJUDGED = Judged(ZERO_TERM, 0, -1, ZERO_TERM, 0, NOTHING)
+# After every event, of every shard: one call in C.
+LOOK = attrgetter("promised", "log.end", "role", "term", "log.base")
+LOOK_COMMITTED = attrgetter(
+    "promised", "log.end", "role", "term", "log.base", "prefix.number", "prefix.commit"
+)
 
 
 class World:
@@ -438,9 +444,10 @@ class World:
     ) -> None:
         self.quorum = Quorum(voters) if voters else None
         self.committed: dict[tuple[int, int], Record] = {}
+        self._looks: dict[str, tuple[int, list[Any]]] = {}
         self._judged: dict[tuple[str, int], list[Judged]] = {}
         self._changed: dict[tuple[str, int], Shard] = {}  # whose invariants are to be looked at
-        self._matched: dict[tuple[int, str, str], Any] = {}
+        self._matched: dict[int, list[Any]] = {}
         self.seed, self.rng = seed, Random(seed)
         self.constants = Constants.of({**CONSTANTS, **(constants or {})})
         self.handled = handled
@@ -768,18 +775,24 @@ class World:
 
         Of the shards that are not what they were when they were looked at last.
         """
+        shards = host.replica.cluster.shards
+        look = LOOK if shards[0].prefix is None else LOOK_COMMITTED
+        looks = list(map(look, shards))
+        epoch, last = self._looks.get(host.name, (-1, []))
+        if last == looks and epoch == host.epoch:
+            return
+        self._looks[host.name] = host.epoch, looks
         judged = self._judged.get((host.name, host.epoch))
         if judged is None:
             judged = [UNJUDGED] * self.constants.shards
             self._judged[host.name, host.epoch] = judged
-        for shard in host.replica.cluster.shards:
-            log, prefix = shard.log, shard.prefix
-            committed = NOTHING if prefix is None else (prefix.number, prefix.commit)
-            seen = (shard.promised, log.end, committed, shard.role, shard.term, log.base)
-            before = judged[shard.id]
-            if before == seen:
+            last = [()] * self.constants.shards
+        for shard, was, seen in zip(shards, last, looks, strict=True):
+            if was == seen:
                 continue
-            now = judged[shard.id] = Judged(*seen)
+            prefix, before = shard.prefix, judged[shard.id]
+            committed = NOTHING if prefix is None else (prefix.number, prefix.commit)
+            now = judged[shard.id] = Judged(*seen[:5], committed)
             self._changed[host.name, shard.id] = shard
             assert before.promised <= now.promised, f"I3: {host.name} {shard}"
             assert now.end >= before.end or shard.id in self._undone or prefix, (
@@ -833,6 +846,10 @@ class World:
         hosts = [h for h in self.hosts.values() if h.up]
         for number in range(self.constants.shards):
             logs = [(h.name, h.replica.cluster.shards[number].log) for h in hosts]
+            looked = [(name, log.end, log.base, log.records[-1:]) for name, log in logs]
+            if self._matched.get(number) == looked:
+                continue
+            self._matched[number] = looked
             for i, (name, log) in enumerate(logs):
                 seen: set[tuple[str, int]] = set()
                 for record in log.records:
@@ -844,10 +861,6 @@ class World:
                     self._match(number, name, log, other_name, other)
 
     def _match(self, number: int, name: str, log: Any, other_name: str, other: Any) -> None:
-        looked = (log.end, log.base, log.records[-1:], other.end, other.base, other.records[-1:])
-        if self._matched.get((number, name, other_name)) == looked:
-            return
-        self._matched[number, name, other_name] = looked
         top = min(log.end, other.end)
         floor = max(log.base, other.base)
         while top > floor and log[top].term != other[top].term:

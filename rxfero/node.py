@@ -16,7 +16,6 @@ from typing import Any
 
 from rxfero.core.batch import Batch
 from rxfero.core.call import Call
-from rxfero.core.cluster import Settings
 from rxfero.core.hello import VOTERS
 from rxfero.core.link import Identity
 from rxfero.core.messages import Inbound, Run
@@ -25,6 +24,7 @@ from rxfero.core.quorum import Quorum
 from rxfero.core.ready import Ready
 from rxfero.core.replica import Replica
 from rxfero.core.router import ROWS
+from rxfero.core.settings import Settings
 from rxfero.door import Door
 from rxfero.errors import (
     Closed,

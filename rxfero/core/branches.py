@@ -97,7 +97,7 @@ class Merge:
         if fresh:
             yield _merge_draft(_intervals(fresh), inherited)
 
-    def dump(self, dump: list[Any]) -> Iterator[Draft]:
+    def dump(self, dump: Any) -> Iterator[Draft]:
         """Give what to log for the state of a log that diverged below its base.
 
         Each has to be logged before the next is taken.

@@ -73,7 +73,7 @@ class Call:
     acked = False
     done = False
     status = OK
-    result: bytes | None = None
+    result: Any = None  # packed bytes; of a peer that lies whatever it sent, told when it is read
     content: Any = None  # the answer of a message, which comes decoded
     offset: Offset | None = None
     deadline = 0.0

@@ -336,7 +336,7 @@ class Gathering:
     def __init__(self) -> None:
         self._parts: dict[int, list[bytes]] = {}
 
-    def take(self, body: list[Any]) -> tuple[Term, int, bytes | None]:
+    def take(self, body: Any) -> tuple[Term, int, bytes | None]:
         """Take a SNAP body; give its fence, shard and, with the last part, the whole."""
         try:
             fence, shard, index, count, part = body

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rxfero.core import catchup, columns, frame
 from rxfero.core.catchup import Cursor
@@ -21,36 +21,18 @@ from rxfero.core.clock import Clock
 from rxfero.core.members import DEAD, Members
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.ring import Ring, shard_of
+from rxfero.core.settings import Settings
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, pack_body
 from rxfero.errors import NotFollowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from random import Random
-
-    from rxfero.constants import Constants
     from rxfero.core.journal import Journal
     from rxfero.core.quorum import Quorum
 
 RELAYED = 1 << 1  # flag of a frame that came through a third server
 RECORD_BYTES = 64  # what a record costs on the wire beside its value, roughly
 COUNTER = ""  # the key whose shard allocates ids; no user key is empty
-
-
-class Settings(NamedTuple):
-    """What a node is born with; never changes."""
-
-    name: str
-    boot: int
-    client: bool
-    constants: Constants
-    rng: Random
-    hash: Callable[[bytes], int] | None
-    partition: Callable[[Any], Any] | None
-    handled: bool
-    quorum: Quorum | None = None  # of a server in quorum mode
-    follow: tuple[str | int, ...] | None = None  # keys that a client holds; None: all
 
 
 class Cluster:

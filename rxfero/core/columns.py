@@ -180,7 +180,7 @@ def read(body: list[Any], limit: int) -> Batch:
         raise ProtocolError(f"columns of records that cannot be read: {error}") from error
 
 
-def _runs(pairs: Any, count: int) -> list[tuple[Any, int]]:
+def _runs(pairs: Any, count: int) -> Any:
     left = count
     for _, n in pairs:
         if type(n) is not int or n < 1:

@@ -7,7 +7,7 @@ everything the owner of that term logged before it. Knows nothing of logs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import quote, unquote
 
@@ -29,8 +29,8 @@ class Term(NamedTuple):
         Raises:
             ProtocolError: it is none, or is so high that nobody could come after it.
         """
-        if isinstance(pair, list | tuple) and len(cast("list[Any]", pair)) == 2:
-            n, boot = cast("list[Any]", pair)
+        if isinstance(pair, list | tuple) and len(cast("Sequence[Any]", pair)) == 2:
+            n, boot = cast("Sequence[Any]", pair)
             if type(n) is int and type(boot) is int and 0 <= n < HIGHEST and 0 <= boot < 1 << 64:
                 return cls(n, boot)
         raise ProtocolError(f"a term that cannot be read: {pair!r:.80}")

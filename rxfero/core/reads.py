@@ -79,7 +79,7 @@ class Reads:
     def on_rounded(self, source: str, body: list[Any]) -> None:
         """Hear which shards a voter still follows this owner in."""
         try:
-            number: int
+            number: Any
             number, still = body
             shards: set[int] = set(still)
         except (TypeError, ValueError) as error:

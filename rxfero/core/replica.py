@@ -20,7 +20,7 @@ from rxfero.core import frame
 from rxfero.core.answers import Answers
 from rxfero.core.batch import Batch
 from rxfero.core.call import COMMIT, Call
-from rxfero.core.cluster import Cluster, Settings
+from rxfero.core.cluster import Cluster
 from rxfero.core.columns import is_column
 from rxfero.core.figures import Figures
 from rxfero.core.follower import Follower
@@ -35,6 +35,7 @@ from rxfero.core.ready import Ready
 from rxfero.core.requests import Requests
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.router import Router
+from rxfero.core.settings import Settings
 from rxfero.core.shard import FOLLOWER, OWNER
 from rxfero.core.succession import Succession
 from rxfero.errors import ProtocolError
@@ -782,8 +783,7 @@ class Replica:
         self.follower.flush()
         self.router.flush_answers()
         for record in self.succession.readd:
-            call = Call("add", None, record.value, COMMIT)
-            self.router.submit(call, now)
+            self.router.submit(Call("add", None, record.value, COMMIT), now)
         self.succession.readd.clear()
         for shard, missing in self.requests.lost:
             cluster.note("lost_writes", (shard, missing))

@@ -67,7 +67,7 @@ def read_fold(dump: Any) -> Fold:
         evict_hlc, rows = table
         keys, values, numbers, hlcs, sids, seqs, ends = zip(*parts, strict=True) if parts else NONE
         names = [*sids, *marks, *[row[0] for row in rows]]
-        whole = [numbers, hlcs, seqs, ends, (count, evict_hlc)]
+        whole: list[Any] = [numbers, hlcs, seqs, ends, (count, evict_hlc)]
         whole += [column for row in rows for column in (row[1:5], row[5], row[6])]
         spans = [span for _, _, row in covers for span in row]  # of dumps they are negative
         whole += [[abs(lo), abs(hi)] for lo, hi in spans]
@@ -281,7 +281,7 @@ class Shard:
             sorted(self.marks),
         ]
 
-    def load(self, dump: list[Any]) -> None:
+    def load(self, dump: Any) -> None:
         """Replace the folded state by a dump of :meth:`dump`.
 
         Raises:

@@ -249,6 +249,7 @@ class State:
             trial[key] = tree.put(trial[key], whole[1:], item, adds=False)
 
     def _compare(self, path: Steps, expect: Any) -> None:
+        actual: Any
         form, wanted = _condition(expect)
         part = self.parts.get(path[0]) if path else None
         if form == "number":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from rxfero.core import catchup, columns, frame
 from rxfero.core.branches import MERGED_AT_ONCE, Draft, Merge, numbered, uncovered
@@ -135,7 +135,7 @@ class Succession:
     def on_prepare(self, source: str, body: list[Any]) -> None:
         """Promise what is higher than all before, and tell the heads (R2)."""
         cluster = self._cluster
-        numbers: list[int]
+        numbers: Any
         fence, numbers = body
         term = Term.read(fence)
         columns.check_shards(numbers, cluster.count)
@@ -145,7 +145,7 @@ class Succession:
         fenced: list[list[Any]] = []
         self._counter = max(self._counter, term.n)
         cluster.flush_log()
-        for number in numbers:
+        for number in cast("list[int]", numbers):
             shard = cluster.shards[number]
             if term < shard.promised:
                 fenced.append([number, shard.promised])
@@ -182,11 +182,11 @@ class Succession:
         del source
         cluster = self._cluster
         try:
-            pairs: list[tuple[int, Term]] = [(number, Term.read(term)) for number, term in rows]
+            pairs: list[tuple[Any, Term]] = [(number, Term.read(term)) for number, term in rows]
         except (TypeError, ValueError) as error:
             raise ProtocolError(f"a FENCED that cannot be read: {error}") from error
         columns.check_shards([number for number, _ in pairs], cluster.count)
-        for number, term in pairs:
+        for number, term in cast("list[tuple[int, Term]]", pairs):
             shard = cluster.shards[number]
             self._counter = max(self._counter, term.n)
             if term <= shard.promised:
@@ -376,10 +376,10 @@ class Succession:
     def on_dump(self, source: str, body: list[Any]) -> None:
         """Merge the state of a follower whose log diverged below its base."""
         del source
-        number: int
+        number: Any
         number, dump = body
         columns.check_shards([number], self._cluster.count)
-        shard = self._cluster.shards[number]
+        shard = self._cluster.shards[cast("int", number)]
         if shard.role == OWNER:
             self._log(shard, Merge(shard).dump(dump))
 

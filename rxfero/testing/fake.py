@@ -16,9 +16,9 @@ from rxfero.cache import Cache
 from rxfero.core.batch import Batch
 from rxfero.core.call import Call
 from rxfero.core.change import Change
-from rxfero.core.cluster import Settings
 from rxfero.core.link import Identity
 from rxfero.core.replica import Replica
+from rxfero.core.settings import Settings
 from rxfero.events import Hub
 from rxfero.handler import Handling
 from rxfero.node import Node

@@ -9,7 +9,7 @@ from rxfero.constants import Constants
 from rxfero.core import frame
 from rxfero.core.call import COMMIT, Call
 from rxfero.core.change import DATA, TERM, Record
-from rxfero.core.cluster import Cluster, Settings
+from rxfero.core.cluster import Cluster
 from rxfero.core.members import ALIVE, Member, Members
 from rxfero.core.owner import Owner
 from rxfero.core.path import Path
@@ -18,6 +18,7 @@ from rxfero.core.quorum import Quorum
 from rxfero.core.requests import Requests
 from rxfero.core.ring import Ring
 from rxfero.core.router import Router
+from rxfero.core.settings import Settings
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import pack, unpack_body
 

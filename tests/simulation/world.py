@@ -24,7 +24,6 @@ from rxfero.core import catchup, frame, succession
 from rxfero.core.branches import newer, numbered
 from rxfero.core.call import DURABLE, MISSING, OK, READ, Call
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
-from rxfero.core.cluster import Settings
 from rxfero.core.journal import BEGIN, WHOLE, Entry, Replay
 from rxfero.core.link import Identity
 from rxfero.core.members import ALIVE
@@ -35,6 +34,7 @@ from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Prefix, Quorum
 from rxfero.core.replica import Replica
 from rxfero.core.sessions import Sessions
+from rxfero.core.settings import Settings
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.state import State
 from rxfero.core.value import pack, unpack

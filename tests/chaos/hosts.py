@@ -98,6 +98,14 @@ class Hosts:
         for host, address in cuts:
             await _run(*self.command(host), "ip", "route", "del", "blackhole", f"{address}/32")
 
+    async def unplug(self, host: int) -> None:
+        """Take a host off the network: nothing comes and nothing goes, multicast included."""
+        await _run("ip", "link", "set", f"near{host}", "down")
+
+    async def plug(self, host: int) -> None:
+        """Put a host back on the network."""
+        await _run("ip", "link", "set", f"near{host}", "up")
+
     async def close(self) -> None:
         """Let them go."""
         for holder in self._holders:

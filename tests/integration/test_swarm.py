@@ -6,6 +6,7 @@ Six, once; `RXFERO_SWARM=20 RXFERO_SWARM_TIMES=20` for more, which also prints h
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -49,3 +50,17 @@ def test_servers_on_three_hosts_find_each_other_and_are_seen_from_a_fourth() -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split()) == ["10.99.0.2", "10.99.0.3", "10.99.0.4"]
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"no network namespaces here: {missing()}")
+def test_a_split_cluster_finds_itself_again() -> None:
+    """Whether its halves had met before or not, and nothing that a half has committed is gone."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.integration.split"],
+        capture_output=True, text=True, timeout=80, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"stage": "never met", "apart": True, "one ring": True, "held": ["a b"] * 3},
+        {"stage": "met and parted", "apart": True, "one ring": True, "held": ["c d"] * 3},
+    ]

@@ -82,7 +82,7 @@ class News:
             for call in batch.calls.values():
                 self.settle(call)
         for call in ready.settled:
-            if call.watchers or call.status != OK or call.seq:
+            if call.watchers or call.status != OK or (call.seq and call.offset is None):
                 self.settle(call)
         hub = self._hub
         one, together = hub.observed("reply"), hub.observed("replies")

@@ -271,10 +271,6 @@ class Node:
             self.batch = Batch(self.turns, self, batch.make)
             self.replica.send(batch, self._monotonic())
 
-    def _next_turn(self) -> None:
-        self.turns += 1
-        self.batch.turn = self.turns
-
     def _room(self) -> None:
         """Begin to count anew what was asked for."""
         self.unsent = 0
@@ -284,7 +280,7 @@ class Node:
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
         self._hand_over()
-        self._next_turn()
+        self.turns = self.batch.turn = self.turns + 1
         cluster = self.replica.cluster
         self.replica.router.flush_calls()
         frames, cluster.frames = cluster.frames, []
@@ -418,14 +414,20 @@ class Node:
         self.marked = False
         if self.closed:
             return
-        self._hand_over()
-        self._next_turn()
+        if self.batch.values:
+            self._hand_over()
+        self.turns = self.batch.turn = self.turns + 1
         now, replica = self._monotonic(), self.replica
         if now >= self._due and now >= replica.deadline:
             replica.wake(now)
         if replica.owner.inbox and self._handler is not None:
-            self._handler(replica.take_requests())  # so that a reply leaves with the receipt
-        self._hand_over()
+            self.marked = True  # what it asks for goes with this turn
+            try:
+                self._handler(replica.take_requests())  # so that a reply leaves with the receipt
+            finally:
+                self.marked = False
+        if self.batch.values:
+            self._hand_over()
         asked = replica.requests.number
         ready = replica.ready(now)
         self._room()
@@ -470,11 +472,12 @@ class Node:
         transport = self.transport
         if ready.entries and self._keep is not None:
             self._keep.write(ready.entries)
-        self._send(ready.frames)
+        if ready.frames:
+            self._send(ready.frames)
         for link_id, reason in ready.closes:
             transport.close(link_id, reason)
-        timeout_s = self.options.constants.connections.timeout / 1000
         for contact, address in ready.dials:
+            timeout_s = self.options.constants.connections.timeout / 1000
             link_id = transport.dial(address.host, address.port, timeout_s)
             self.replica.peering.dialing(contact, link_id)
 

@@ -249,13 +249,16 @@ class Peers(Shown):
                 verb, value = message["type"], message["value"]
             except KeyError:
                 return send(node, message)
-            if verb == batch.fast and value.__class__ is str and value.isascii():
+            if value.__class__ is str and value.isascii():
                 unsent = node.unsent + len(value) + CALL_BYTES
-                if unsent <= node.limit and node.marked:
-                    node.unsent = unsent
-                    values = batch.values
-                    values.append(value)
-                    return Message(batch, len(values) - 1)
+                if unsent <= node.limit:
+                    if verb == batch.fast and node.marked:
+                        node.unsent = unsent
+                        values = batch.values
+                        values.append(value)
+                        return Message(batch, len(values) - 1)
+                    if verb.__class__ is str and 0 < len(verb) <= VERB_MAX and verb not in WRITES:
+                        return Message(*node.post(verb, value, packed=False))
         return send(self._node, message)
 
     def send_many(self, type: str, values: Iterable[Any]) -> Many:

@@ -31,32 +31,33 @@ class Batches:
     def add(self, batch: Batch) -> None:
         """Let a batch wait to be sent."""
         self.waiting.append(batch)
-        self.count += len(batch)
+        self.count += len(batch.values)
 
     def send(self, target: str, room: int) -> Batch | None:
         """Take the next to be sent; None when there is none of at most `room` messages."""
         waiting = self.waiting
-        if not waiting or len(waiting[0]) > room:
+        if not waiting or len(waiting[0].values) > room:
             return None
         batch = waiting.popleft()
         batch.sent(target)
         self._sent[batch.first] = batch
-        self.flying += len(batch)
+        self.flying += len(batch.values)
         return batch
 
     def of(self, numbers: Sequence[int]) -> Batch | None:
         """Give the one on its way that has just these numbers."""
         batch = self._sent.get(numbers[0])
         count = len(numbers)
-        if batch is None or len(batch) != count or numbers[-1] - numbers[0] != count - 1:
+        if batch is None or len(batch.values) != count or numbers[-1] - numbers[0] != count - 1:
             return None
         return batch
 
     def remove(self, batch: Batch) -> None:
         """Keep one that was on its way no more."""
         del self._sent[batch.first]
-        self.flying -= len(batch)
-        self.count -= len(batch)
+        count = len(batch.values)
+        self.flying -= count
+        self.count -= count
 
     def take(self, wanted: Callable[[Batch], bool]) -> list[Batch]:
         """Take those on their way that are wanted."""

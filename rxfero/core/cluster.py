@@ -69,14 +69,14 @@ class Cluster:
         self.changes: list[tuple[list[int], list[Record]]] = []
         self.notices: list[tuple[str, Any]] = []
         self._where: list[int] = []
-        self._fresh: list[Record] = []
+        self.fresh: list[Record] = []
         self._fresh_bytes = 0
         self._flush_at = constants.outbox.max
-        self._acks: dict[tuple[str, Term], dict[int, int]] = {}
+        self.acks: dict[tuple[str, Term], dict[int, int]] = {}
         self.journal: Journal | None = None  # of a server with a disk
         self._seen_where: list[int] = []
-        self._seen: list[Record] = []
-        self._commits: dict[Term, dict[int, int]] = {}
+        self.seen: list[Record] = []
+        self.commits: dict[Term, dict[int, int]] = {}
 
     # --- keys and owners
 
@@ -167,7 +167,7 @@ class Cluster:
     def logged(self, shard: Shard, record: Record) -> None:
         """Note a record that this node, the owner, has just appended and applied."""
         self._where.append(shard.id)
-        self._fresh.append(record)
+        self.fresh.append(record)
         self._fresh_bytes += len(record.value) + RECORD_BYTES
         if self._fresh_bytes >= self._flush_at:
             self.flush_log()
@@ -175,21 +175,21 @@ class Cluster:
     def followed(self, numbers: list[int], records: list[Record]) -> None:
         """Note records that this node has just applied as a follower."""
         self._where += numbers
-        self._fresh += records
+        self.fresh += records
         self._fresh_bytes += sum([len(r.value) for r in records]) + RECORD_BYTES * len(records)
         if self._fresh_bytes >= self._flush_at:
             self.flush_log()
 
     def flush_log(self) -> None:
         """Pack the fresh records once and hand them to every follower."""
-        if self._seen:
-            where, fresh = self._seen_where, self._seen
-            self._seen_where, self._seen = [], []
+        if self.seen:
+            where, fresh = self._seen_where, self.seen
+            self._seen_where, self.seen = [], []
             self._show(where, fresh, None)
-        if not self._fresh:
+        if not self.fresh:
             return
-        where, fresh = self._where, self._fresh
-        self._where, self._fresh, self._fresh_bytes = [], [], 0
+        where, fresh = self._where, self.fresh
+        self._where, self.fresh, self._fresh_bytes = [], [], 0
         self.touched.update(where)
         packed = None
         if self.journal is not None:
@@ -274,17 +274,15 @@ class Cluster:
                     shard.matched = end
                     if shard.prefix is not None and shard.prefix.heard > shard.prefix.commit:
                         self.commit(shard, min(shard.prefix.heard, end))
-        known = self._acks.get((owner, fence))
+        known = self.acks.get((owner, fence))
         if known is None:
-            self._acks[owner, fence] = ends
+            self.acks[owner, fence] = ends
         else:
             known.update(ends)
 
     def flush_acks(self) -> None:
         """Send the acknowledgements of this turn, one frame an owner."""
-        if not self._acks:
-            return
-        acks, self._acks = self._acks, {}
+        acks, self.acks = self.acks, {}
         for (owner, fence), ends in acks.items():
             synced = None if self.journal is None else [
                 min(shard.synced, shard.matched) for shard in map(self.shards.__getitem__, ends)
@@ -306,18 +304,16 @@ class Cluster:
             for feed in self.feeds.values():
                 feed.renew(shard.id, 0)
         self._seen_where += [shard.id] * len(records)
-        self._seen += records
+        self.seen += records
 
     def tell_commit(self, shard: Shard) -> None:
         """Remember to tell the followers how far an owned shard is committed."""
         assert shard.prefix is not None, "a commit without a quorum"
-        self._commits.setdefault(shard.term, {})[shard.id] = shard.prefix.commit
+        self.commits.setdefault(shard.term, {})[shard.id] = shard.prefix.commit
 
     def flush_commits(self) -> None:
         """Tell what this turn has committed."""
-        if not self._commits:
-            return
-        commits, self._commits = self._commits, {}
+        commits, self.commits = self.commits, {}
         for term, numbers in commits.items():
             self.tell_all(frame.COMMITTED, [term, list(numbers), list(numbers.values())])
 

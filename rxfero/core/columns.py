@@ -114,7 +114,8 @@ def check_shards(numbers: Any, count: int) -> None:
     Raises:
         ProtocolError: it does.
     """
-    if not all(type(n) is int and 0 <= n < count for n in numbers):
+    kinds: set[Any] = set(map(type, numbers))
+    if kinds and (kinds != {int} or min(numbers) < 0 or max(numbers) >= count):
         raise ProtocolError(f"a shard outside 0..{count - 1}")
 
 

@@ -18,7 +18,7 @@ The module does not know connections, links or what a body means to the upper la
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol
 
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
@@ -210,14 +210,14 @@ def unpack(kind: int, body: bytes, limits: Limits) -> list[Any]:
             decoded then), is malformed, or is no array.
     """
     try:
-        fields = unpack_body(body, limit_items=limits.containers)
+        fields: Any = unpack_body(body, limit_items=limits.containers)
     except ProtocolError as error:
         raise ProtocolError(f"a malformed {name_of(kind)} frame: {error}") from error
-    if type(fields) is not list:
+    if fields.__class__ is not list:
         raise ProtocolError(
             f"a malformed {name_of(kind)} frame: {type(fields).__name__}, not an array"
         )
-    return cast("list[Any]", fields)
+    return fields
 
 
 class Decoder:

@@ -18,7 +18,7 @@ from bisect import bisect_left
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from rxfero.core import columns
 from rxfero.core.call import AUTO, OK, SID_MAX, Call
@@ -319,4 +319,4 @@ def read_answers(body: list[Any]) -> tuple[str, Sequence[int], list[Any], bool]:
     answers = unpack_column(values)
     if len(answers) != len(numbers):
         raise ProtocolError(f"{len(answers)} answers to {len(numbers)} messages")
-    return cast("str", sid), numbers, answers, bool(rest)
+    return sid, numbers, answers, bool(rest)

@@ -37,7 +37,7 @@ class Path(tuple[Element, ...]):
         Raises:
             ValueRefused: empty, too deep (32), too long (1024 bytes in all), or of a wrong type.
         """
-        kind = cast("type[Any]", type(key))
+        kind: Any = type(key)
         if kind is cls:
             return key
         if kind is str:

@@ -48,16 +48,16 @@ class Reads:
         self._cluster, self._answer = cluster, answer
         self._waiting: list[Read] = []
         self._round = 0
-        self._asked: dict[int, Shard] = {}  # of the reads of this turn
+        self.asked: dict[int, Shard] = {}  # of the reads of this turn
 
     def ask(self, dest: Dest, number: int, path: Any, shard: Shard) -> None:
         """Answer what is at a path of an owned shard, at once or when it is sure."""
         if shard.prefix is None:
             self._tell(dest, number, path, shard)
             return
-        if not self._asked:
+        if not self.asked:
             self._round += 1
-        self._asked[shard.id] = shard
+        self.asked[shard.id] = shard
         least = max(shard.prefix.commit, shard.log.hist[-1][1])  # and a record of the own term
         limit = self._cluster.now + self._cluster.constants.requests.timeout * 0.0008
         self._waiting.append(
@@ -66,9 +66,9 @@ class Reads:
 
     def flush(self) -> None:
         """Ask the voters about the shards of this turn's reads."""
-        if not self._asked:
+        if not self.asked:
             return
-        asked, self._asked = self._asked, {}
+        asked, self.asked = self.asked, {}
         cluster, quorum = self._cluster, self._cluster.quorum
         assert quorum is not None, "a round without voters"
         body = [self._round, list(asked), [shard.term for shard in asked.values()]]

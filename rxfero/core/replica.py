@@ -19,7 +19,7 @@ from typing import Any
 from rxfero.core import frame
 from rxfero.core.answers import Answers
 from rxfero.core.batch import Batch
-from rxfero.core.call import COMMIT, Call
+from rxfero.core.call import Call
 from rxfero.core.cluster import Cluster
 from rxfero.core.columns import is_column
 from rxfero.core.figures import Figures
@@ -274,7 +274,8 @@ class Replica:
         try:
             admitted = link.receive(kind, flags, body, now)
         finally:
-            self._drain(link)
+            if link.out:
+                self._drain(link)
         if was != "open" and link.state == "open":
             self._linked(link_id, link, now)
         if link.state == "closed":
@@ -582,16 +583,10 @@ class Replica:
     @property
     def deadline(self) -> float:
         """When :meth:`wake` is due at the latest, in monotonic seconds."""
-        soonest = self._tick
         dial_at = self.peering.deadline if self.peering.changed else self._dial_at
-        for due in (self.requests.deadline, dial_at):
-            if due is not None and due < soonest:
-                soonest = due
-        for link in self.links.values():
-            due = link.deadline
-            if due is not None and due < soonest:
-                soonest = due
-        return soonest
+        every = [link.deadline for link in self.links.values()]
+        every += (self._tick, self.requests.deadline, dial_at)
+        return min([due for due in every if due is not None])
 
     def wake(self, now: float) -> None:
         """Do what time makes due."""
@@ -776,37 +771,39 @@ class Replica:
             self._handed_over()
         if self.requests.unsent:
             self.router.flush_calls()
-        cluster.flush_log()
-        self.owner.reads.flush()
-        cluster.flush_commits()
-        cluster.flush_acks()
-        self.follower.flush()
-        self.router.flush_answers()
-        for record in self.succession.readd:
-            self.router.submit(Call("add", None, record.value, COMMIT), now)
-        self.succession.readd.clear()
-        for shard, missing in self.requests.lost:
-            cluster.note("lost_writes", (shard, missing))
-        self.requests.lost.clear()
-        for call in self.requests.settled:
-            self.router.expired([call])
-        self.requests.settled.clear()
+        if cluster.fresh or cluster.seen:
+            cluster.flush_log()
+        if self.owner.reads.asked:
+            self.owner.reads.flush()
+        if cluster.commits:
+            cluster.flush_commits()
+        if cluster.acks:
+            cluster.flush_acks()
+        if cluster.cursors or cluster.feeds:
+            self.follower.flush()
+        if self.owner.answers or self.owner.unknown:
+            self.router.flush_answers()
+        if self.succession.readd or self.requests.lost or self.requests.settled:
+            self.router.go_on(self.succession.readd, now)
         if cluster.journal is not None and cluster.journal.waiting:
             ready.entries = cluster.journal.take()
-        changed = self.peering.changed
+        if self.peering.changed or now >= self._dial_at or self.follower.synced != self._in_sync:
+            self._peers(ready, now)
+        self._drain_into(ready)
+        return ready
+
+    def _peers(self, ready: Ready, now: float) -> None:
+        peering, changed = self.peering, self.peering.changed
         if changed or now >= self._dial_at:
-            self.peering.changed = False
-            ready.dials = [(c, c.address) for c in self.peering.due(now) if self._may_dial(c)]
-            due = self.peering.deadline
+            peering.changed = False
+            ready.dials = [(c, c.address) for c in peering.due(now) if self._may_dial(c)]
+            due = peering.deadline
             self._dial_at = float("inf") if due is None else due
         if changed or self.follower.synced != self._in_sync:
             self._in_sync = set(self.follower.synced)
             for name in self._in_sync:
-                link = cluster.servers.get(name)
-                if link is not None:
+                if (link := self.cluster.servers.get(name)) is not None:
                     self.peering.connected(link)
-        self._drain_into(ready)
-        return ready
 
     def _drain_into(self, ready: Ready) -> None:
         cluster, router, requests = self.cluster, self.router, self.requests

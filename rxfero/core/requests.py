@@ -164,11 +164,10 @@ class Requests:
         call.number, call.shard = number, shard
         if call.verb in WRITES:
             call.seq = self._seqs[shard] = self._seqs.get(shard, 0) + 1
-        if not call.deadline:
-            call.deadline = now + self.timeout_s
-        if call.deadline < self._soonest:
-            self._soonest = call.deadline
-        if not self.count:
+        deadline = call.deadline = call.deadline or now + self.timeout_s
+        if deadline < self._soonest:
+            self._soonest = deadline
+        if not self.pending and not self.batches.count:
             self._first(now)
         self.pending[number] = call
         self.queue.append(call)
@@ -284,7 +283,7 @@ class Requests:
             if offsets is not None and offsets[i]:
                 call.offset = _new(Offset, (call.shard, term, offsets[i]))
                 if number in kept and self._unseen(call.shard):
-                    self._kept_bytes -= kept.pop(number).size  # the next owner has it too
+                    self._kept_bytes -= len(kept.pop(number).value) + 64  # the next owner has it
                 elif call.seq:
                     if number not in kept:
                         self._kept_bytes += len(call.value) + 64

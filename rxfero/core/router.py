@@ -32,7 +32,7 @@ from rxfero.core.call import (
     WRITES,
     Call,
 )
-from rxfero.core.change import Change
+from rxfero.core.change import Change, Record
 from rxfero.core.cluster import COUNTER, Cluster
 from rxfero.core.columns import read_numbers, write_numbers
 from rxfero.core.messages import Dest
@@ -129,8 +129,11 @@ class Router:
         local: list[Call] = []
         groups: dict[str, list[Call]] = {}
         cluster = self._cluster
+        owners, servers, client = cluster.ring.owners, cluster.servers, cluster.client
         for call in queue:
-            target = self._target_of(call)
+            target = owners[call.shard] if client and call.shard >= 0 else None
+            if target is None or target not in servers:
+                target = self._target_of(call)
             if target is None:
                 held.append(call)
             elif target == cluster.name:
@@ -439,8 +442,12 @@ class Router:
         check_replies(len(numbers), statuses, offsets, values)
         now = self._cluster.now
         calls = self.requests.reply(numbers, statuses, Term.read(fence), offsets, values, now)
+        settled = self.settled
         for call in calls:
-            self._settle(call)
+            if call.status == OK and type(call) is not Inner:
+                settled.append(call)
+            else:
+                self._settle(call)
 
     def _settle(self, call: Call) -> None:
         if type(call) is not Inner:
@@ -471,6 +478,17 @@ class Router:
         """The id was taken after all: ask for the next."""
         call.done, call.path, call.result, call.seq = False, None, None, 0
         self.submit(call, self._cluster.now)
+
+    def go_on(self, readd: list[Record], now: float) -> None:
+        """Ask for what a merge wants added anew; tell what became of requests by themselves."""
+        for record in readd:
+            self.submit(Call("add", None, record.value, COMMIT), now)
+        readd.clear()
+        requests = self.requests
+        self._cluster.notices += [("lost_writes", lost) for lost in requests.lost]
+        requests.lost.clear()
+        settled, requests.settled = requests.settled, []
+        self.expired(settled)
 
     def expired(self, calls: list[Call]) -> None:
         """Pass on the calls whose time is over."""

@@ -171,11 +171,15 @@ class Cast:
 
     @contextlib.asynccontextmanager
     async def playing(
-        self, servers: int, clients: int, params: dict[str, Any]
+        self, servers: int, clients: int, params: dict[str, Any], *, spare: int = 0
     ) -> AsyncGenerator[tuple[list[Worker], list[Worker]], None]:
-        """Start so many servers, one after the other, then the clients; end all at the exit."""
+        """Start so many servers, one after the other, then the clients; end all at the exit.
+
+        Args:
+            spare: Ports more than there are servers: for clients that are servers too.
+        """
         async with AsyncExitStack() as stack:
-            ports = free_ports(servers)
+            ports = free_ports(servers + spare)
 
             async def begin(role: str, more: dict[str, Any]) -> Worker:
                 worker = await self.start(role, {"ports": ports, **params, **more})
@@ -185,7 +189,8 @@ class Cast:
 
             started = [await begin("server", {"others": at}) for at in range(servers)]
             bare = started[0].ready.get("bare")
-            joined = [await begin("client", {"bare": bare}) for _ in range(clients)]
+            known = {"bare": bare, "servers": servers + spare}
+            joined = [await begin("client", known) for _ in range(clients)]
             yield started, joined
 
 

@@ -7,6 +7,7 @@ talk over a bare TCP echo, that rxfero's are compared with.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -124,24 +125,54 @@ def latency(cache: Cache, params: Params) -> Round:
 
 
 def commit(cache: Cache, params: Params) -> Round:
-    """Update keys without awaiting, until all the writes are seen here as changes."""
-    changes = Count()
+    """Update keys without awaiting, until all the writes are confirmed and seen here as changes."""
+    return updating(cache, "*" * params["bytes"], [f"k{at}" for at in range(params["keys"])])
+
+
+def updating(cache: Cache, text: str, keys: list[str]) -> Round:
+    """Give what updates these keys in turn."""
+    changes, confirmed = Count(), Count()
     cache.on("change", changes.one)
-    text, keys = "*" * params["bytes"], [f"k{at}" for at in range(params["keys"])]
+    cache.on("replies", lambda answered: confirmed.add(len(answered)))
 
     async def turn(count: int) -> dict[str, Any]:
-        seen = changes.after(count)
+        goals = {"seen": changes.after(count), "confirmed": confirmed.after(count)}
         update, every = cache.update, len(keys)
         start = perf_counter()
         for at in range(count):
             update(keys[at % every], text)
-        return {"seen": await seen - start}
+        return {name: await goal - start for name, goal in goals.items()}
+
+    return turn
+
+
+def owned(cache: Cache, count: int, others: bool) -> list[str]:
+    """Give keys of the server that this node hands its writes to, or keys of the other servers."""
+    me = cache.peers.me
+    door = {me} if me is not False else set(cache.peers.lists.connected)
+    found = (f"k{at}" for at in itertools.count())
+    mine = (key for key in found if (cache.peers.owner(key) in door) is not others)
+    return list(itertools.islice(mine, count))
+
+
+def passing(cache: Cache, params: Params) -> Round:
+    """Update keys that the server written to owns, or that it passes on; then one at a time."""
+    text, keys = "*" * params["bytes"], owned(cache, params["keys"], params["others' keys"])
+    burst = updating(cache, text, keys)
+
+    async def turn(count: int) -> dict[str, Any]:
+        times, seconds = await burst(count), list[float]()
+        for at in range(min(count, params["trips"])):
+            start = perf_counter()
+            await cache.update(keys[at % len(keys)], text)
+            seconds.append(perf_counter() - start)
+        return {**times, "seconds": seconds}
 
     return turn
 
 
 LOADS: dict[str, Callable[[Cache, Params], Round]] = {
-    "speed": speed, "latency": latency, "commit": commit,
+    "speed": speed, "latency": latency, "commit": commit, "passing": passing,
 }  # fmt: skip
 
 
@@ -165,13 +196,14 @@ async def serve(params: Params) -> None:
 
 
 async def ask(params: Params) -> None:
-    """Be a client, that runs a load a command."""
+    """Be a client, or one more server, that runs a load a command."""
     heard = await commands()
     pending = (params["count"] + params["warm"]) * (params["bytes"] + CALL_BYTES_MAX)
     cache = await fero(
-        "bench", client=True, ports=tuple(params["ports"]),
-        constants={"requests": {"pending": max(pending, 1 << 28)}},
+        "bench", client=params.get("client", True), ports=tuple(params["ports"]),
+        constants={"requests": {"pending": max(pending, 1 << 28)}}, ack=params.get("ack", "auto"),
     )
+    await cache.stable(params["servers"])
     await cache.connected(1)
     turn = LOADS[params["load"]](cache, params)
     if params["warm"]:

@@ -26,6 +26,7 @@ BURST = 1000
 COUNTED = {  # modules and functions that are counted by themselves
     ("rxfero.core.frame", "encode_raw"): "frames",
     ("rxfero.transport", "send"): "writes",
+    ("rxfero.core.replica", "receive"): "received",
     **{
         ("rxfero.core.value", name): "packs"
         for name in ("pack", "pack_scalars", "pack_column", "pack_body", "pack_body_of")

@@ -1,7 +1,8 @@
-"""All of them: `python -m benchmarks` runs speed, commit, latency and streams, one after the other.
+"""All of them, one after the other: `python -m benchmarks speed growth`, or `all`.
 
-`--original` runs the npm package in turn; `--save FOLDER` writes a JSON document of each, and the
-plot of them as SVG and PNG (matplotlib); `--loads quick` takes a minute, `--loads full` many.
+Without names speed, commit, latency and streams. `--list` says what there is; `--loads quick` takes
+a minute of these four, `--loads full` many; `--original` runs the npm package in turn, where it can
+do the same; `--save FOLDER` writes a JSON document of all, and plots as SVG and PNG (matplotlib).
 """
 
 from __future__ import annotations
@@ -16,37 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import show, tell
+from benchmarks.command import tell
 from benchmarks.figures import table
+from benchmarks.loads import DRAWN, LOADS, SIZES, chosen, listed, shown
 from benchmarks.npm import VERSION
-from benchmarks.plots import overview
-
-LOADS: dict[str, dict[str, list[str]]] = {
-    "tiny": {
-        "speed": ["-m", "10,100", "-r", "300", "--runs", "1"],
-        "commit": ["-r", "300", "-c", "1,2", "--runs", "1"],
-        "latency": ["-r", "50", "--runs", "1"],
-        "streams": ["-r", "2000", "--runs", "1"],
-    },
-    "quick": {
-        "speed": ["-m", "10,100,1000", "-r", "100000", "--runs", "3"],
-        "commit": ["-r", "2000", "--runs", "3", "--timeout", "60"],
-        "latency": ["-r", "3000", "--runs", "3"],
-        "streams": ["-r", "50000", "--runs", "3"],
-    },
-    "full": {
-        "speed": ["-m", "10,100,1000", "-r", "1000000", "--runs", "5"],
-        "commit": ["-r", "100000", "--runs", "5", "--timeout", "60"],
-        "latency": ["-r", "10000", "--runs", "5"],
-        "streams": ["-r", "200000", "--runs", "5"],
-    },
-}
-SHOWN: dict[str, list[str]] = {
-    "speed": ["tacks", "yacks", "sacks", "sacks MB/s", "client MiB", "server MiB"],
-    "commit": ["commits", "MB/s", "client MiB", "server MiB"],
-    "latency": ["ack p50", "ack p99", "reply p50", "reply p99", "bare p50", "reply / bare"],
-}
-BESIDE = SHOWN  # what the original can do
+from benchmarks.plots import curves, overview
 
 
 def measured(name: str, words: Sequence[str]) -> Any:
@@ -68,38 +43,62 @@ def machine() -> str:
     return f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; gives the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """Give the options."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    options.add_argument("--loads", choices=LOADS, default="quick")
+    options.add_argument("names", nargs="*", metavar="LOAD", help="what to run; all: everything")
+    options.add_argument("--list", action="store_true", help="say which loads there are")
+    options.add_argument("--loads", choices=SIZES, default="quick", help="how large they are")
     options.add_argument("--original", action="store_true", help=f"beside npm's fero {VERSION}")
-    options.add_argument("--save", type=Path, help="a folder for JSON documents and the plot")
+    options.add_argument("--save", type=Path, help="a folder for JSON documents and the plots")
     options.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    return options
+
+
+def save(found: dict[str, Any], folder: Path, made: dict[str, str]) -> None:
+    """Write the document and what plots there are of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = json.dumps({**made, **found}, indent=1)
+    (folder / "benchmarks.json").write_text(kept + "\n", encoding="utf-8")
+    caption = f"{made['command']} on {made['machine']}"
+    if found.keys() >= set(DRAWN):
+        overview(found, folder / "benchmarks", caption)
+    if "growth" in found:
+        curves(found["growth"], folder / "growth", caption)
+    tell(f"saved in {folder}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status: 1 when one of the loads failed."""
+    options = parser()
     given = options.parse_args(arguments)
+    if given.list:
+        print(json.dumps(listed()) if given.json else table(listed()))
+        return 0
+    try:
+        names = chosen(given.names)
+    except ValueError as error:
+        options.error(str(error))
     found: dict[str, Any] = {}
-    for name, words in LOADS[given.loads].items():
-        more = ["--original"] if given.original and name in BESIDE else []
-        tell(f"--- {name} {' '.join([*words, *more])}")
+    for at, name in enumerate(names, 1):
+        load = LOADS[name]
+        words = str(getattr(load, given.loads)).split()
+        words += ["--original"] if given.original and load.original else []
+        tell(f"--- {at}/{len(names)} {name} {' '.join(words)}")
         try:
-            found[name] = measured(name, [*words, *more])
+            found[name] = measured(name, words)
         except subprocess.CalledProcessError as error:
             tell(f"{name} failed: exit status {error.returncode}")
-            return 1
+            continue
         if not given.json:
-            rows = found[name]
-            shown = table(rows) if name == "streams" else show(rows["results"], SHOWN[name])
-            print(shown, end="\n\n")
-    words = ["python -m benchmarks", "--loads", given.loads]
-    made = {"command": " ".join([*words, *["--original"] * given.original]), "machine": machine()}
+            print(f"{name}\n{shown(name, found[name])}", end="\n\n", flush=True)
+    said = ["python -m benchmarks", *given.names, "--loads", given.loads]
+    made = {"command": " ".join([*said, *["--original"] * given.original]), "machine": machine()}
     if given.json:
         print(json.dumps({**made, **found}))
     if given.save is not None:
-        given.save.mkdir(parents=True, exist_ok=True)
-        kept = json.dumps({**made, **found}, indent=1)
-        (given.save / "benchmarks.json").write_text(kept + "\n", encoding="utf-8")
-        overview(found, given.save / "benchmarks", f"{made['command']} on {made['machine']}")
-        tell(f"saved in {given.save}")
-    return 0
+        save(found, given.save, made)
+    return 0 if len(found) == len(names) else 1
 
 
 if __name__ == "__main__":

@@ -106,10 +106,10 @@ async def grown(
             if process_time() - began > budget_s:
                 why = f"the budget of {budget_s:g} s ended at {len(swarm.caches)} nodes"
                 tell(f"  {where}: {size:,} nodes are left out: {why}")
-                return [*rows, {"where": where, "nodes": size, "left out": why}]
+                return [*rows, {"nodes": size, "left out": why}]
             joined = await swarm.join()
         found = {**joined, **await swarm.stay(idle_s), **await swarm.write(records)}
-        rows.append({"where": where, "nodes": size, **found})
+        rows.append({"nodes": size, **found})
         told = ", ".join(f"{name} {value:,.3f}" for name, value in found.items())
         tell(f"  {where}: {size:,} nodes: {told}")
     return rows
@@ -152,7 +152,7 @@ def ring(size: int) -> dict[str, Any]:
         after.owner(key)
     looked = perf_counter()
     return {
-        "where": "ring", "nodes": size, "made ms": (made - begun) * 1e3,
+        "nodes": size, "made ms": (made - begun) * 1e3,
         "one more ms": (again - made) * 1e3, "moved %": moved * 100,
         "look-up us": (looked - looking) / LOOK_UPS * 1e6,
     }  # fmt: skip
@@ -164,20 +164,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--process", type=counts, default=[1, 2, 5, 10, 20, 50])
     options.add_argument("--simulated", type=counts, default=[1, 2, 5, 10, 20, 50, 100])
     options.add_argument("--ring", type=counts, default=[1, 10, 100, 1000])
-    options.add_argument("-r", dest="records", type=whole, default=500, help="updates")
+    options.add_argument("-r", dest="records", type=whole, default=2000, help="updates")
     options.add_argument("--idle", type=float, default=2.0, help="seconds they are let be")
     options.add_argument("--budget", type=float, default=120.0, help="processor seconds of a world")
     options.add_argument("--json", action="store_true", help="one JSON document on stdout")
     given = options.parse_args(arguments)
     limits = given.records, given.idle, given.budget
-    worlds = [
-        run(in_process(given.process, *limits)), simulate(simulated(given.simulated, *limits)),
-        [ring(size) for size in given.ring],
-    ]  # fmt: skip
-    if given.json:
-        print(json.dumps([row for rows in worlds for row in rows], indent=1))
-    else:
-        print("\n\n".join(map(table, worlds)))
+    found = {
+        "process": run(in_process(given.process, *limits)),
+        "simulated": simulate(simulated(given.simulated, *limits)),
+        "ring": [ring(size) for size in given.ring],
+    }
+    shown = "\n\n".join(f"{where}\n{table(rows)}" for where, rows in found.items())
+    print(json.dumps(found, indent=1) if given.json else shown)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The plots: what the benchmarks found, drawn: messages, commits, latencies, streams.
+"""The plots: what the benchmarks found, drawn: messages, commits, latencies, streams, and growth.
 
 Needs matplotlib. Figures of rxfero and of whatever ran beside it are of one run, so the bars of a
 group may be compared with each other; those of two machines may not.
@@ -52,10 +52,7 @@ def overview(found: dict[str, Any], path: Path, caption: str) -> list[Path]:
     Raises:
         ConfigurationError: matplotlib is not installed.
     """
-    matplotlib = wanted("matplotlib", "notebook", "overview")
-    matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "rxfero"
-    pyplot = wanted("matplotlib.pyplot", "notebook", "overview")
+    pyplot = drawing()
     figure, ((messages, commits), (latency, streams)) = pyplot.subplots(2, 2, figsize=(9.6, 6.2))
 
     results = found["speed"]["results"]
@@ -63,7 +60,7 @@ def overview(found: dict[str, Any], path: Path, caption: str) -> list[Path]:
     messages.set_title("messages handled and answered a second", fontsize=9)
 
     results = found["commit"]["results"]
-    groups = [f"{r['case']['servers']} server{'s' * (r['case']['servers'] > 1)}" for r in results]
+    groups = [within(r["case"]) for r in results]
     bars(commits, groups, series(results, "commits"))
     commits.set_title("updates committed, replicated, seen as change, a second", fontsize=9)
 
@@ -103,8 +100,56 @@ def overview(found: dict[str, Any], path: Path, caption: str) -> list[Path]:
     figure.legend(
         handles.values(), handles.keys(), loc="upper center", ncols=3, frameon=False, fontsize=9
     )
-    figure.text(0.5, 0.005, caption, ha="center", fontsize=7, color="#777777")
     figure.tight_layout(rect=(0, 0.02, 1, 0.95))
+    return written(pyplot, figure, path, caption)
+
+
+def curves(rows: Sequence[dict[str, Any]], path: Path, caption: str) -> list[Path]:
+    """Draw what a record costs along each axis of growth; gives the files, an SVG and a PNG.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
+    pyplot = drawing()
+    axes = list(dict.fromkeys(row["axis"] for row in rows))
+    size = 2.4 * len(axes) + 1, 2.9
+    figure, panels = pyplot.subplots(1, len(axes), figsize=size, squeeze=False)
+    for panel, axis in zip(panels[0], axes, strict=True):
+        points = [row for row in rows if row["axis"] == axis]
+        values, costs = [row["value"] for row in points], [row["cpu us"] for row in points]
+        panel.plot(values, costs, marker="o", markersize=3, color=HUES["rxfero"])
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_ylim(min(10.0, *costs), max(1000.0, *costs) * 2)
+        panel.set_title(axis, fontsize=9)
+        panel.tick_params(labelsize=8)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0][0].set_ylabel("microseconds of processor a record", fontsize=8)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    return written(pyplot, figure, path, caption)
+
+
+def within(case: dict[str, int]) -> str:
+    """Name a case of commits."""
+    servers = f"{case['servers']} server{'s' * (case['servers'] > 1)}"
+    return f"{servers}\n{case['copies']} copies" if "copies" in case else servers
+
+
+def drawing() -> Any:
+    """Give matplotlib's pyplot, that draws into files.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    matplotlib = wanted("matplotlib", "notebook", "overview")
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "rxfero"
+    return wanted("matplotlib.pyplot", "notebook", "overview")
+
+
+def written(pyplot: Any, figure: Any, path: Path, caption: str) -> list[Path]:
+    """Write a figure with its caption; gives the files, an SVG and a PNG."""
+    figure.text(0.5, 0.005, caption, ha="center", fontsize=7, color="#777777")
     made = [path.with_suffix(kind) for kind in (".svg", ".png")]
     figure.savefig(made[0], metadata={"Date": None})
     figure.savefig(made[1], dpi=110)

@@ -292,18 +292,26 @@ def serve(
 
 @app.command
 def bench(
-    *, bytes: int = 100, records: int = 50_000, servers: int = 1, runs: int = 5,
+    *loads: str, bytes: int = 100, records: int = 50_000, servers: int = 1, runs: int = 5,
+    list: Annotated[bool, Parameter(negative="")] = False, size: str = "quick",
     output: Output = Output(),
 ) -> int:  # fmt: skip
     """Measure messages, updates and round trips with servers of its own; takes some seconds.
 
     Args:
+        loads: Which; --list says what there is. Of a repository also those of its benchmarks.
         bytes: Size of a value.
         records: Messages, and updates, of a run.
         servers: Server processes.
         runs: How often; the median is shown, and between what the runs were.
+        list: Say which loads there are.
+        size: Of the repository's loads: tiny, quick or full.
     """
-    return run(measuring.bench(bytes, records, servers, runs, output))
+    if list:
+        return measuring.listed(output)
+    if more := measuring.beyond(loads):
+        return measuring.repository(more, size, output)
+    return run(measuring.bench(bytes, records, servers, runs, output, loads))
 
 
 def _key_and_value(first: str, second: str | None) -> tuple[Any, ...]:

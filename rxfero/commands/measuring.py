@@ -4,14 +4,19 @@ Server processes of its own and a client here, on loopback. Messages are sent wi
 answered by a handler; updates are sent without awaiting and counted when they come back as changes;
 round trips are awaited one by one. Each is warmed up, then done `runs` times. `python -m
 rxfero.commands.measuring` is the server: it ends with its standard input.
+
+Who has the repository has more loads, in `benchmarks/`: those are run by `python -m benchmarks`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 from typing import Any, Final
@@ -159,23 +164,77 @@ async def trips(cache: Cache, text: str, count: int) -> dict[str, tuple[str, flo
     return {"round trip, p50": ("us", cuts[49]), "round trip, p99": ("us", cuts[98])}
 
 
-STEPS: Final[tuple[Step, ...]] = (messages, updates, trips)
+STEPS: Final[dict[str, Step]] = {"messages": messages, "updates": updates, "trips": trips}
+REPOSITORY: Final = Path(__file__).parents[2]
 
 
-async def bench(size: int, records: int, servers: int, runs: int, output: Output) -> int:
+def others() -> list[Row]:
+    """Give the loads of the repository that this package is run from; none of an installed one."""
+    if not (REPOSITORY / "benchmarks" / "loads.py").is_file():
+        return []
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--list", "--json"], cwd=REPOSITORY,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return json.loads(done.stdout) if done.returncode == 0 else []
+
+
+def listed(output: Output) -> int:
+    """Print a row a load; gives the exit status."""
+    own = [
+        {"load": name, "what": (step.__doc__ or "").splitlines()[0]} for name, step in STEPS.items()
+    ]
+    columns = ("load", "what")
+    output.show(output.select([*own, *others()], columns), columns)
+    return 0
+
+
+def beyond(names: Sequence[str]) -> list[str]:
+    """Give those of the names that are loads of the repository.
+
+    Raises:
+        ConfigurationError: there is no load of a name, or they are mixed with this command's own.
+    """
+    wanted = [name for name in names if name not in STEPS]
+    if not wanted:
+        return []
+    known = ["all", *(str(row["load"]) for row in others())]
+    there = ", ".join([*STEPS, *known[len(known) == 1 :]])
+    for name in wanted:
+        if name not in known[len(known) == 1 :]:
+            raise ConfigurationError("LOAD", name, f"must be of {there}")
+    if len(wanted) < len(names):
+        raise ConfigurationError("LOAD", wanted[0], f"is not run together with {', '.join(STEPS)}")
+    return wanted
+
+
+def repository(names: Sequence[str], size: str, output: Output) -> int:
+    """Run loads of the repository; gives the exit status."""
+    more = ["--json"] if output.json else []
+    words = [sys.executable, "-m", "benchmarks", *names, "--loads", size, *more]
+    return subprocess.run(words, cwd=REPOSITORY, check=False).returncode
+
+
+async def bench(
+    size: int, records: int, servers: int, runs: int, output: Output, names: Sequence[str] = ()
+) -> int:
     """Measure, and print a row a figure; gives the exit status.
+
+    Args:
+        names: Which of `STEPS`; all without.
 
     Raises:
         ConfigurationError: an argument is out of range.
         RequestTimeout: something took longer than `STEP_S`.
     """
+    steps = [step for name, step in STEPS.items() if not names or name in names]
     for name, value, least, most in (
         ("--bytes", size, 1, 500_000), ("--records", records, 100, 10_000_000),
         ("--servers", servers, 1, 9), ("--runs", runs, 1, 100),
     ):  # fmt: skip
         if not least <= value <= most:
             raise ConfigurationError(name, value, f"must be in {least}..{most}")
-    text, total = "*" * size, runs * len(STEPS)
+    text, total = "*" * size, runs * len(steps)
     figures: dict[str, tuple[str, list[float]]] = {}
     with Progress(f"measuring on {servers} servers", "steps") as progress:
         async with served(servers) as addresses:
@@ -183,12 +242,12 @@ async def bench(size: int, records: int, servers: int, runs: int, output: Output
             async with fero("bench", client=True, hosts=addresses, constants=pending) as cache:
                 await cache.connected(1)
                 await cache.stable(servers)
-                for step in STEPS:
+                for step in steps:
                     await step(cache, text, min(records, 2000))  # to be warm
                 for number in range(total):
                     progress.show(number, total)
                     for what, (unit, figure) in (
-                        await STEPS[number % len(STEPS)](cache, text, records)
+                        await steps[number % len(steps)](cache, text, records)
                     ).items():
                         figures.setdefault(what, (unit, []))[1].append(figure)
     rows: list[Row] = [

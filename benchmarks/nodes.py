@@ -31,6 +31,8 @@ from rxfero.testing import SimulatedCluster, simulate
 
 LOOK_UPS = 10_000
 KEYS = 100
+# One loop works for all of them: while it does, none may be taken for dead.
+PATIENT = {"heartbeat": {"suspect": 60_000, "dead": 60_000}, "connections": {"timeout": 60_000}}
 Begin = Callable[[], Awaitable[Cache]]
 
 
@@ -121,7 +123,7 @@ async def in_process(sizes: Sequence[int], *limits: Any) -> list[dict[str, Any]]
     async with AsyncExitStack() as stack:
 
         async def begin() -> Cache:
-            return await stack.enter_async_context(fero("nodes", ports=ports))
+            return await stack.enter_async_context(fero("nodes", ports=ports, constants=PATIENT))
 
         return await grown("process", begin, sizes, *limits)
 
@@ -164,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--process", type=counts, default=[1, 2, 5, 10, 20, 50])
     options.add_argument("--simulated", type=counts, default=[1, 2, 5, 10, 20, 50, 100])
     options.add_argument("--ring", type=counts, default=[1, 10, 100, 1000])
-    options.add_argument("-r", dest="records", type=whole, default=2000, help="updates")
+    options.add_argument("-r", dest="records", type=whole, default=1000, help="updates")
     options.add_argument("--idle", type=float, default=2.0, help="seconds they are let be")
     options.add_argument("--budget", type=float, default=120.0, help="processor seconds of a world")
     options.add_argument("--json", action="store_true", help="one JSON document on stdout")

@@ -21,6 +21,7 @@ Round = Callable[[int], Awaitable[dict[str, Any]]]
 Params = dict[str, Any]
 CALL_BYTES_MAX = 256
 BLOCK = 100
+KEYS_AMONG = 100  # looked through for each that is wanted
 
 
 def rss() -> int:
@@ -147,12 +148,19 @@ def updating(cache: Cache, text: str, keys: list[str]) -> Round:
 
 
 def owned(cache: Cache, count: int, others: bool) -> list[str]:
-    """Give keys of the server that this node hands its writes to, or keys of the other servers."""
+    """Give keys of the server that this node hands its writes to, or keys of the other servers.
+
+    Raises:
+        RuntimeError: there are too few; it is connected to all of them, or to none.
+    """
     me = cache.peers.me
     door = {me} if me is not False else set(cache.peers.lists.connected)
-    found = (f"k{at}" for at in itertools.count())
-    mine = (key for key in found if (cache.peers.owner(key) in door) is not others)
-    return list(itertools.islice(mine, count))
+    among = (f"k{at}" for at in range(count * KEYS_AMONG))
+    found = (key for key in among if (cache.peers.owner(key) in door) is not others)
+    keys = list(itertools.islice(found, count))
+    if len(keys) < count:
+        raise RuntimeError(f"{len(keys)} keys found, not {count}, with {len(door)} servers at hand")
+    return keys
 
 
 def passing(cache: Cache, params: Params) -> Round:

@@ -25,7 +25,10 @@ from benchmarks import (
     join,
     journal,
     latency,
+    loads,
+    nodes,
     npm,
+    passing,
     plots,
     processes,
     sink,
@@ -34,7 +37,9 @@ from benchmarks import (
     starts,
     streams,
     where,
+    worker,
 )
+from rxfero import fero
 
 ROOT = Path(__file__).parent.parent
 
@@ -247,10 +252,82 @@ def test_latency_is_never_below_the_bare_echo() -> None:
     assert 0 < median["bare p10"] <= median["bare p50"]
 
 
-def test_commit_sees_its_updates_with_one_server_and_two() -> None:
+def test_commit_sees_its_updates_with_each_copy_that_there_are_servers_for() -> None:
     shown = _run("commit", "-r", "200", "-c", "1,2").splitlines()
-    assert shown[0].split()[:4] == ["who", "records", "bytes", "servers"]
-    assert [line.split()[3] for line in shown[2:4]] == ["1", "2"]
+    assert shown[0].split()[:5] == ["who", "records", "bytes", "servers", "copies"]
+    assert [line.split()[3:5] for line in shown[2:5]] == [["1", "0"], ["2", "0"], ["2", "1"]]
+
+
+def test_a_copy_more_than_there_are_servers_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        commit.main(["-c", "1", "--copies", "1"])
+    assert ended.value.code == 2
+    assert "as many copies more as servers" in capsys.readouterr().err
+
+
+async def test_keys_are_those_of_the_server_written_to_or_those_of_the_others() -> None:
+    ports = processes.free_ports(2)
+    async with (
+        fero("keys", ports=ports) as first,
+        fero("keys", ports=ports) as second,
+        fero("keys", ports=ports, client=True) as client,
+    ):
+        for server in (first, second):
+            await server.stable(2)
+        await client.stable(2)
+        await client.connected(1)
+        (peer,) = client.peers.lists.connected
+        door, other = (first, second) if peer.id == first.id else (second, first)
+        for writer in (client, door):
+            straight, far = (worker.owned(writer, 20, others) for others in (False, True))
+            assert len({*straight, *far}) == 40
+            assert all(door.peers.owner(key) == door.peers.me for key in straight)
+            assert all(other.peers.owner(key) == other.peers.me for key in far)
+        await second.destroy()
+        await first.stable(1)
+        with pytest.raises(RuntimeError, match="0 keys found, not 5, with 1 servers"):
+            worker.owned(first, 5, True)
+
+
+def test_passing_has_a_ratio_a_writer_and_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert passing.main(["-r", "50", "--runs", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    named = [(row["writer"], row["figure"]) for row in rows]
+    assert named == [(w, f) for w in passing.WRITERS for f in passing.FIGURES]
+    assert all(row["ratio"] == row["passed on"] / row["straight"] for row in rows)
+
+
+def test_a_ratio_of_what_is_passed_on_is_that_of_pairs() -> None:
+    pairs = [({"a": 4.0}, {"a": 2.0}), ({"a": 1.0}, {"a": 3.0}), ({"a": 2.0}, {"a": 2.0})]
+    row = passing.judged("client", "a", pairs)
+    assert [row[name] for name in ("straight", "passed on")] == [2.0, 2.0]
+    assert [row[name] for name in ("ratio", "lowest", "highest")] == [1.0, 0.5, 3.0]
+
+
+def test_nodes_are_measured_on_sockets_simulated_and_as_rings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--process", "1,2", "--simulated", "1,3", "--ring", "2,5", "-r", "10", "--idle", "1"]
+    assert nodes.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    sizes = {where: [row["nodes"] for row in rows] for where, rows in found.items()}
+    assert sizes == {"process": [1, 2], "simulated": [1, 3], "ring": [2, 5]}
+    for row in (*found["process"], *found["simulated"]):
+        assert row["update / node"] * row["nodes"] == pytest.approx(row["update cpu us"])
+    alone, three = found["simulated"]
+    assert alone["frames/s"] == 0 < three["frames/s"]
+    assert 0 < found["ring"][1]["moved %"] < found["ring"][0]["moved %"] < 100
+
+
+def test_a_budget_ends_a_world_and_says_what_was_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--process", "1", "--simulated", "1,50", "--ring", "1", "-r", "5", "--idle", "0.1"]
+    assert nodes.main([*words, "--budget", "1e-9", "--json"]) == 0
+    told = capsys.readouterr()
+    last = json.loads(told.out)["simulated"][-1]
+    assert (last["nodes"], "budget" in last["left out"]) == (1, True)
+    assert "left out" in told.err
 
 
 @pytest.mark.parametrize("module", [speed, latency, commit])
@@ -346,6 +423,56 @@ def test_all_of_them_are_run_saved_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "benchmarks.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_load_that_there_is_not_is_refused_and_the_others_are_listed() -> None:
+    assert loads.chosen([]) == list(loads.DRAWN)
+    assert loads.chosen(["growth", "speed", "growth"]) == ["growth", "speed"]
+    assert loads.chosen(["growth", "all"])[0] == "growth"
+    assert sorted(loads.chosen(["all"])) == sorted(loads.LOADS)
+    with pytest.raises(ValueError, match="no load 'sped'; there are all, speed, commit"):
+        loads.chosen(["speed", "sped"])
+
+
+def test_every_benchmark_is_a_load() -> None:
+    commands = {
+        path.stem
+        for path in (ROOT / "benchmarks").glob("*.py")
+        if "\ndef main(arguments" in path.read_text(encoding="utf-8")
+    }
+    assert commands - {"__main__"} == set(loads.LOADS)
+    assert all(row["what"] for row in loads.listed())
+
+
+def test_tables_are_of_whatever_a_load_tells() -> None:
+    assert loads.rendered([{"a": 1}]).split() == ["a", "-", "1"]
+    told = loads.rendered({"n": 3, "of": {"a": 1}, "rows": [{"b": 2}], "none": []})
+    assert told.split("\n\n")[0].split() == ["n", "-", "3"]
+    assert told.split("\n\n")[2].split()[:2] == ["rows", "b"]
+    assert "none" not in told
+
+
+def test_a_load_that_fails_leaves_the_others() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from benchmarks import loads, __main__ as all_\n"
+         "loads.LOADS['where'] = loads.Load('-r 0', '', '')\n"
+         "sys.exit(all_.main(['where', 'counts', '--loads', 'tiny', '--json']))"],
+        capture_output=True, text=True, env=environment, cwd=ROOT, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "where failed: exit status 2" in done.stderr
+    assert set(json.loads(done.stdout)) == {"command", "machine", "counts"}
+
+
+def test_growth_is_drawn_an_axis_a_panel(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [{"axis": a, "value": v, "cpu us": 30.0} for a in ("keys", "bytes") for v in (10, 1000)]
+    svg, png = plots.curves(rows, tmp_path / "growth", "a caption")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    first = svg.read_bytes()
+    plots.curves(rows, tmp_path / "growth", "a caption")
+    assert svg.read_bytes() == first
+
+
 def test_a_plot_shows_what_there_is(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     percentiles = {f"{what} {p}": 5.0 for what in ("reply", "bare") for p in plots.PERCENTILES}
@@ -416,9 +543,25 @@ def test_growth_has_a_row_a_point(capsys: pytest.CaptureFixture[str]) -> None:
     assert growth.main([*words, "-r", "40", "--runs", "1", "--json"]) == 0
     rows = {(row["axis"], row["value"]): row for row in json.loads(capsys.readouterr().out)}
     assert len(rows) == 6
-    assert all(row["us"] > 0 for row in rows.values())
-    assert rows["servers", 2]["us / unit"] * 2 == pytest.approx(rows["servers", 2]["us"])
-    assert rows["bytes", 100_000]["us / unit"] is None
+    assert all(row["us"] > 0 and row["cpu us"] > 0 for row in rows.values())
+    assert rows["servers", 2]["cpu / unit"] * 2 == pytest.approx(rows["servers", 2]["cpu us"])
+    assert rows["bytes", 100_000]["cpu / unit"] is None
+
+
+def test_growth_of_a_server_alone_along_one_axis(capsys: pytest.CaptureFixture[str]) -> None:
+    assert growth.main(["--axes", "keys", "--keys", "50,1e3", "--alone", "--runs", "2", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["axis"], row["value"]) for row in rows] == [("keys", 50), ("keys", 1000)]
+    with pytest.raises(SystemExit):
+        growth.main(["--axes", "keys,size"])
+    assert "no axis 'size'; there are keys, bytes" in capsys.readouterr().err
+
+
+def test_a_point_has_records_enough_for_a_busy_machine() -> None:
+    large = {**growth.STANDARD, "bytes": 1_000_000}
+    assert growth.amount(large, 20_000) == growth.RECORDS_MIN
+    assert growth.amount({**growth.STANDARD, "clients": 100}, 20_000) == 200
+    assert growth.amount({**growth.STANDARD, "clients": 0}, 20_000) == 20_000
 
 
 def test_starts_are_all_measured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,20 +113,26 @@ def curves(rows: Sequence[dict[str, Any]], path: Path, caption: str) -> list[Pat
     pyplot = drawing()
     axes = list(dict.fromkeys(row["axis"] for row in rows))
     size = 2.4 * len(axes) + 1, 2.9
-    figure, panels = pyplot.subplots(1, len(axes), figsize=size, squeeze=False)
+    figure, panels = pyplot.subplots(1, len(axes), figsize=size, squeeze=False, sharey=True)
     for panel, axis in zip(panels[0], axes, strict=True):
         points = [row for row in rows if row["axis"] == axis]
         values, costs = [row["value"] for row in points], [row["cpu us"] for row in points]
         panel.plot(values, costs, marker="o", markersize=3, color=HUES["rxfero"])
         panel.set_xscale("log")
         panel.set_yscale("log")
-        panel.set_ylim(min(10.0, *costs), max(1000.0, *costs) * 2)
+        panel.set_xticks(values, [numbered(value) for value in values])
+        panel.minorticks_off()
         panel.set_title(axis, fontsize=9)
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("microseconds of processor a record", fontsize=8)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     return written(pyplot, figure, path, caption)
+
+
+def numbered(value: int) -> str:
+    """Give a number of an axis in a few characters."""
+    return f"{value:.0e}".replace("e+0", "e") if value >= 1000 else str(value)
 
 
 def within(case: dict[str, int]) -> str:

@@ -468,6 +468,7 @@ def test_growth_is_drawn_an_axis_a_panel(tmp_path: Path) -> None:
     rows = [{"axis": a, "value": v, "cpu us": 30.0} for a in ("keys", "bytes") for v in (10, 1000)]
     svg, png = plots.curves(rows, tmp_path / "growth", "a caption")
     assert png.read_bytes().startswith(b"\x89PNG")
+    assert [plots.numbered(value) for value in (1, 100, 1000, 10_000_000)] == ["1", "100", "1e3", "1e7"]
     first = svg.read_bytes()
     plots.curves(rows, tmp_path / "growth", "a caption")
     assert svg.read_bytes() == first

@@ -73,7 +73,7 @@ def speed_of(cast: Cast, size: int, records: int) -> Measure:
 
 def commits_of(cast: Cast, records: int) -> Measure:
     """Update keys and see the changes."""
-    case = {"records": records, "bytes": 100, "servers": 1}
+    case = {"records": records, "bytes": 100, "servers": 1, "copies": 0}
     return lambda: commit.once(KEYS, None)(cast, case)
 
 

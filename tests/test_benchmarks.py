@@ -521,6 +521,13 @@ def test_what_is_beside_us_runs_or_says_why_not(capsys: pytest.CaptureFixture[st
     assert all(row["ratio"] > 0 if "ratio" in row else row["reached"].startswith("skipped: ") for row in rows)
 
 
+async def test_what_is_beside_us_is_measured_as_by_itself() -> None:
+    cast = processes.Cast(timeout_s=30)
+    ways = {"commits": beside.commits_of(cast, 50), "sacks": beside.speed_of(cast, 10, 50)}
+    for figure, way in ways.items():
+        assert (await way())[figure] > 0
+
+
 async def test_a_broker_that_is_not_there_or_does_not_listen_is_unavailable() -> None:
     with pytest.raises(npm.Unavailable, match="not installed"):
         async with brokers.broker("rxfero-no-such-server"):

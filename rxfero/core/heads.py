@@ -2,7 +2,9 @@
 
 A frame of half a MiB of empty lists becomes 35 MiB of objects, so what comes from outside is
 counted first. The first byte of every array and map is one of few; how many such bytes there are is
-an upper bound at the speed of a memory scan, and only above the limit are the headers walked.
+an upper bound at the speed of a memory scan, and only above the limit are the headers walked. Even
+that scan is a third of what a value of a megabyte costs, so a few steps are walked before it: where
+values are large there are few headers.
 https://github.com/msgpack/msgpack/blob/master/spec.md#overview
 """
 
@@ -10,6 +12,9 @@ from __future__ import annotations
 
 HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 """The first bytes of arrays and maps."""
+
+SPARSE = 2048
+"""Bytes for which one header is walked before they are scanned; a scan of them takes longer."""
 
 
 def container_bound(data: bytes | memoryview) -> int:
@@ -19,18 +24,32 @@ def container_bound(data: bytes | memoryview) -> int:
 
 
 def containers(data: bytes | memoryview, limit: int) -> int:
-    """Count the containers in packed bytes; exactly where the cheap bound is above `limit`.
+    """Count the containers in packed bytes, or bound them; exactly where that matters.
 
     Stops when it has found more than `limit`.
     """
-    bound = container_bound(data)
-    return bound if bound <= limit else _count(bytes(data), limit)
+    raw = bytes(data)
+    found = _count(raw, limit, len(raw) // SPARSE)
+    if found is not None:
+        return found
+    bound = container_bound(raw)
+    if bound <= limit:
+        return bound
+    found = _count(raw, limit, len(raw))
+    assert found is not None, "a step is a byte or more"
+    return found
 
 
-def _count(raw: bytes, limit: int) -> int:
-    """Walk the headers of packed bytes, passing over text and bytes; stops at what is cut off."""
+def _count(raw: bytes, limit: int, steps: int) -> int | None:
+    """Walk the headers of packed bytes, passing over text and bytes; stops at what is cut off.
+
+    Gives None when it has not come to the end in so many steps.
+    """
     at, found, size = 0, 0, len(raw)
     while at < size and found <= limit:
+        if not steps:
+            return None
+        steps -= 1
         head = raw[at]
         at += 1
         if 0x80 <= head <= 0x9F or 0xDC <= head <= 0xDF:

@@ -37,19 +37,18 @@ class Path(tuple[Element, ...]):
         Raises:
             ValueRefused: empty, too deep (32), too long (1024 bytes in all), or of a wrong type.
         """
-        kind: Any = type(key)
-        if kind is cls:
+        if type(key) is cls:
             return key
-        if kind is str:
+        if type(key) is str:
             return _parse_text(key)
-        if kind is int:
+        if type(key) is int:
             return cls(_check((key,), key))
         if isinstance(key, tuple | list):
             return cls(_check(cast("tuple[Any, ...]", key), cast("object", key)))
         if isinstance(key, str):
             return _parse_text(str.__str__(key))
         raise ValueRefused(
-            _short(key), f"a key is text, an integer or a tuple of those, not {kind.__name__}"
+            _short(key), f"a key is text, an integer or a tuple of those, not {type(key).__name__}"
         )
 
     def __eq__(self, other: object) -> bool:

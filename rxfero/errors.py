@@ -241,7 +241,8 @@ class NotAcknowledged(Uncertain):
 class LostWrites(Uncertain):
     """Acknowledged writes that no server holds any more, and that are no longer retained here.
 
-    Attributes: shard, numbers (session sequence numbers).
+    Attributes: shard, numbers (session sequence numbers; empty: the shard's owner has forgotten
+    this node's session, and of no write it is known whether it is missing).
     """
 
     retry = False
@@ -251,6 +252,9 @@ class LostWrites(Uncertain):
         super().__init__(
             f"{len(numbers)} acknowledged writes of shard {shard} are on no server any more "
             f"(sequence numbers {some}); write them again if they matter"
+            if numbers else
+            f"the owner of shard {shard} knows nothing of what this node wrote there before; "
+            "read what matters and write it again if it is missing"
         )
         self.args = (shard, numbers)
         self.shard, self.numbers = shard, numbers

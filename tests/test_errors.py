@@ -165,6 +165,7 @@ def test_optional_parts() -> None:
     assert "may still happen" in str(errors.RequestTimeout("update a", 30, 2))
     assert str(errors.NotReplicated("all", 0)).startswith("committed, but on 0")
     assert "..." not in str(errors.LostWrites(1, [7]))
+    assert "knows nothing of what this node wrote" in str(errors.LostWrites(1, []))
     assert "9 items are waiting, the limit is 8 (maxsize)" in str(
         errors.Overloaded(9, 8, "items", "maxsize")
     )

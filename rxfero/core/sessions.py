@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 CAP = 256  # sessions remembered a shard
+NONE: frozenset[int] = frozenset()
 WINDOW = 64  # newest numbers of a session whose places in the log are remembered
 
 Verdict = Literal["next", "duplicate", "gap", "hole", "unknown"]
@@ -38,17 +39,19 @@ class Session:
         self.top = 0
         self.last = 0  # the place in the log of the newest record of this session
         self.hlc = 0
-        self.sparse: set[int] = set()
+        self.sparse: set[int] | frozenset[int] = NONE  # nearly always empty, and an own set is dear
         self.places: dict[int, int] = {}
 
     def note(self, seq: int, number: int) -> None:
         """Take a number that is not the next one: a merge applies what came in another order."""
         if self.has(seq):
             return
-        self.sparse.add(seq)
-        while self.floor + 1 in self.sparse:
+        sparse: set[int] = self.sparse if isinstance(self.sparse, set) else set()
+        sparse.add(seq)
+        while self.floor + 1 in sparse:
             self.floor += 1
-            self.sparse.discard(self.floor)
+            sparse.discard(self.floor)
+        self.sparse = sparse or NONE
         if seq > self.top:
             self.top = seq
             oldest = seq - WINDOW
@@ -70,7 +73,7 @@ class Session:
         """Make a session from what :meth:`dump` gave."""
         session = cls()
         session.floor, session.top, session.last, session.hlc, sparse, places = dump
-        session.sparse = set(sparse)
+        session.sparse = set(sparse) or NONE
         session.places = dict(zip(places[::2], places[1::2], strict=True))
         return session
 

@@ -42,25 +42,30 @@ def test_a_swarm_that_starts_at_once_finds_itself() -> None:
               f" process to a ring all agree on: median {median(took):.2f}, worst {max(took):.2f}")  # fmt: skip
 
 
-@pytest.mark.skipif(bool(missing()), reason=f"no network namespaces here: {missing()}")
-def test_servers_on_three_hosts_find_each_other_and_are_seen_from_a_fourth() -> None:
+on_hosts = pytest.mark.skipif(
+    bool(missing()), reason=f"no network namespaces here: {missing()}"
+)  # fmt: skip
+
+
+def told_by(program: str) -> str:
+    """Run a program that makes hosts of its own; gives what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.apart"],
+        [sys.executable, "-m", f"tests.integration.{program}"],
         capture_output=True, text=True, timeout=80, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == ["10.99.0.2", "10.99.0.3", "10.99.0.4"]
+    return done.stdout
 
 
-@pytest.mark.skipif(bool(missing()), reason=f"no network namespaces here: {missing()}")
+@on_hosts
+def test_servers_on_three_hosts_find_each_other_and_are_seen_from_a_fourth() -> None:
+    assert sorted(told_by("apart").split()) == ["10.99.0.2", "10.99.0.3", "10.99.0.4"]
+
+
+@on_hosts
 def test_a_split_cluster_finds_itself_again() -> None:
     """Whether its halves had met before or not, and nothing that a half has committed is gone."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.integration.split"],
-        capture_output=True, text=True, timeout=80, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+    assert [json.loads(line) for line in told_by("split").splitlines()] == [
         {"stage": "never met", "apart": True, "one ring": True, "held": ["a b"] * 3},
         {"stage": "met and parted", "apart": True, "one ring": True, "held": ["c d"] * 3},
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,22 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, LoopFacto
     del config, item
     factories: dict[str, LoopFactory] = {"asyncio": asyncio.new_event_loop}
     if sys.platform != "win32":
-        import uvloop
-
-        factories["uvloop"] = uvloop.new_event_loop
+        factories["uvloop"] = _uvloop
     return factories
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    """Give a loop that tells at its end what was left open.
+
+    uvloop warns of it and closes it then; where warnings are errors it would wait for it for ever.
+    """
+    import uvloop
+
+    class Loop(uvloop.Loop):
+        def close(self) -> None:
+            with warnings.catch_warnings(record=True) as left:
+                warnings.simplefilter("always")
+                super().close()
+            assert not left, ", ".join(str(warning.message) for warning in left)
+
+    return Loop()

@@ -33,9 +33,9 @@ core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call core.batch core.batches
 core.requests core.messages core.settings core.cluster core.succession core.follower core.reads core.owner core.answers core.router core.ready core.replica
-discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
+tasks discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
 operators.* operators
-tasks door disk keep search figures monitor news node since part reader outcome stages guarantee message handler peers partitions writes cache display tables view notebook service thread
+door disk keep search figures monitor news node since part reader outcome stages guarantee message handler peers partitions writes cache display tables view notebook service thread
 commands.output commands.progress commands.whereabouts commands.listing commands.actions commands.serving commands.measuring commands.app
 demo_node demo cli __main__ examples.*
 testing.checkers testing.laws testing.trace testing.socket testing.link testing.platter testing.host testing.stream testing.listener testing.datagram testing.network

@@ -11,10 +11,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rxfero.discovery.hosts import parse_host
 from rxfero.errors import ConfigurationError
+from rxfero.tasks import end_tasks
 
 if TYPE_CHECKING:
     from rxfero.ports import Seeker
@@ -90,16 +93,28 @@ async def _srv(name: str, port: int) -> list[tuple[str, int]]:
     """Give the SRV records of a name, the preferred ones first."""
     del port
     try:
-        from dns import asyncresolver, exception  # noqa: PLC0415  (an extra)
+        from dns import asyncbackend, asyncresolver, exception  # noqa: PLC0415  (an extra)
     except ImportError:
         raise ConfigurationError("srv", True, "needs the extra: pip install rxfero[dns]") from None
-    asked = asyncio.ensure_future(asyncresolver.resolve(name, "SRV"))
+    backend: Any = copy(asyncbackend.get_backend("asyncio"))
+    backend.make_socket = partial(_made, backend.make_socket)
+    asked = asyncio.ensure_future(asyncresolver.resolve(name, "SRV", backend=backend))
     try:
         await asyncio.wait([asked])  # itself would forget a cancellation, by wait_for (see tasks)
         answer: Any = asked.result()
     except exception.DNSException as error:
         raise OSError(f"no SRV records of {name}: {error}") from error
     finally:
-        asked.cancel()
+        await end_tasks([asked])
     records = sorted(answer, key=lambda r: (r.priority, -r.weight))
     return [(r.target.to_text(omit_final_dot=True), r.port) for r in records]
+
+
+async def _made(make: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+    """Make a socket, and close it if it was not to be: uvloop leaves one open that is cancelled."""
+    making = asyncio.ensure_future(make(*args, **options))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await (await making).close()
+        raise

@@ -72,12 +72,12 @@ class Multicast:
         loop, _, _, rng = surroundings()
         group = _Group(here, settings, found)
         windows = sys.platform == "win32"
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: group,
-            local_addr=("" if windows else settings.ip, settings.port),
-            reuse_port=None if windows else True,
-        )
         try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: group,
+                local_addr=("" if windows else settings.ip, settings.port),
+                reuse_port=None if windows else True,
+            )
             _join(transport, settings)
             wait = FIRST_S
             while True:
@@ -89,7 +89,7 @@ class Multicast:
                     most *= SELDOM
                 wait = min(max(most, FIRST_S), wait * 2)
         finally:
-            transport.close()
+            group.close()
 
     def __repr__(self) -> str:
         return f"<Multicast {self.settings.ip}:{self.settings.port} on {self.settings.host}>"
@@ -104,6 +104,7 @@ class _Group(asyncio.DatagramProtocol):
         self._here, self._settings, self._found = here, settings, found
         self._transport: asyncio.DatagramTransport | None = None
         self._asked = asyncio.Event()
+        self._closed = False
         listens = here.port != 0
         host = "" if not listens or ip_address(here.host).is_unspecified else here.host
         said = Announcement(
@@ -113,6 +114,14 @@ class _Group(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
+        if self._closed:
+            transport.close()
+
+    def close(self) -> None:
+        """Leave. uvloop makes a socket to its end though who asked for it has been cancelled."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.close()
 
     def say(self) -> None:
         """Send our announcement to the group."""

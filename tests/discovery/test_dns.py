@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import Any
 
 import dns.asyncresolver
@@ -12,7 +13,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from rxfero.discovery.dns import Dns
+from rxfero.discovery.dns import Dns, _made
 from rxfero.errors import ConfigurationError
 from tests.discovery.seeker import Finding, seeker
 
@@ -91,6 +92,36 @@ async def test_srv_records_bring_their_ports(monkeypatch: pytest.MonkeyPatch) ->
             assert not nothing.task.done()
     finally:
         transport.close()
+
+
+async def test_a_socket_whose_making_is_cancelled_is_closed() -> None:
+    made: list[asyncio.DatagramTransport] = []
+
+    async def make() -> Any:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+        )
+        made.append(transport)
+        return Made(transport)
+
+    class Made:
+        def __init__(self, transport: asyncio.DatagramTransport) -> None:
+            self._transport = transport
+
+        async def close(self) -> None:
+            self._transport.close()
+
+    for turns in range(6):
+        making = asyncio.ensure_future(_made(make))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if not making.done():
+            making.cancel()
+        with suppress(asyncio.CancelledError):
+            await (await making).close()
+    assert made
+    assert all(transport.is_closing() for transport in made)
 
 
 async def test_srv_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from rxfero.constants import Multicast as Settings
 from rxfero.discovery.announcement import ANY_SERVICE, ASK, HERE, Announcement, encode
 from rxfero.discovery.multicast import Multicast
 from rxfero.errors import ConfigurationError
+from rxfero.tasks import end_tasks
 from rxfero.testing.network import Network
 from tests.discovery.seeker import Finding, group_port, seeker
 from tests.testing.world import world
@@ -151,6 +152,19 @@ async def test_an_interface_that_is_not_there_is_told() -> None:
     finder = Multicast(Settings(host="192.0.2.1", port=group_port()))
     with pytest.raises(OSError, match=r"."):
         await finder.find(seeker(), lambda host, port: None)
+
+
+async def test_whoever_leaves_in_the_first_moments_leaves_no_socket() -> None:
+    port = group_port()
+    for turns in range(8):
+        finding = asyncio.ensure_future(on(port).find(seeker(), lambda host, port: None))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert not await end_tasks([finding])
+        await asyncio.sleep(0)  # a socket that was to be is made, and closed
+        await asyncio.sleep(0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as alone:
+            alone.bind((Settings().ip, port))
 
 
 def pace(alone: bool, asks: int = 0, **changed: Any) -> list[float]:

@@ -28,8 +28,9 @@ class Session:
     """What one session has written to one shard.
 
     Invariant: `top` is the highest number applied; `sparse` is empty or holds only numbers above
-    `floor + 1`, `top` among them; `places` holds the place in the log of just those applied
-    numbers that are above `top - WINDOW`.
+    `floor + 1`, `top` among them; `places[seq % WINDOW]`, as far as it goes, is the place in the
+    log of a number above `top - WINDOW` that has been applied, else 0. It grows with the numbers,
+    as most sessions write little to a shard.
     """
 
     __slots__ = ("floor", "hlc", "last", "places", "sparse", "top")
@@ -40,7 +41,7 @@ class Session:
         self.last = 0  # the place in the log of the newest record of this session
         self.hlc = 0
         self.sparse: set[int] | frozenset[int] = NONE  # nearly always empty, and an own set is dear
-        self.places: dict[int, int] = {}
+        self.places: list[int] = [0]
 
     def note(self, seq: int, number: int) -> None:
         """Take a number that is not the next one: a merge applies what came in another order."""
@@ -53,11 +54,25 @@ class Session:
             sparse.discard(self.floor)
         self.sparse = sparse or NONE
         if seq > self.top:
+            for passed in range(max(self.top + 1, seq - WINDOW + 1), seq):
+                self.put(passed, 0)
             self.top = seq
-            oldest = seq - WINDOW
-            self.places = {s: place for s, place in self.places.items() if s > oldest}
         if seq > self.top - WINDOW:
-            self.places[seq] = number
+            self.put(seq, number)
+
+    def put(self, seq: int, place: int) -> None:
+        """Note the place in the log of a number within the window; 0: it is not applied."""
+        at, places = seq % WINDOW, self.places
+        if at >= len(places):
+            places += [0] * (at + 1 - len(places))
+        places[at] = place
+
+    def place_of(self, seq: int) -> int | None:
+        """Give the place in the log of one of the last `WINDOW` numbers, if it is applied."""
+        at = seq % WINDOW
+        if not self.top - WINDOW < seq <= self.top or at >= len(self.places):
+            return None
+        return self.places[at] or None
 
     def has(self, seq: int) -> bool:
         """Whether this number has taken effect."""
@@ -65,7 +80,8 @@ class Session:
 
     def dump(self) -> list[Any]:
         """Give plain values, equal for equal sessions."""
-        places = [value for pair in sorted(self.places.items()) for value in pair]
+        recent = range(max(1, self.top - WINDOW + 1), self.top + 1)
+        places = [value for seq in recent if (at := self.place_of(seq)) for value in (seq, at)]
         return [self.floor, self.top, self.last, self.hlc, sorted(self.sparse), places]
 
     @classmethod
@@ -74,7 +90,8 @@ class Session:
         session = cls()
         session.floor, session.top, session.last, session.hlc, sparse, places = dump
         session.sparse = set(sparse) or NONE
-        session.places = dict(zip(places[::2], places[1::2], strict=True))
+        for seq, place in zip(places[::2], places[1::2], strict=True):
+            session.put(seq, place)
         return session
 
 
@@ -139,7 +156,7 @@ class Sessions:
         (:meth:`rxfero.core.log.Log.find`), and if it has been compacted away, every server has it.
         """
         session = self._table.get(sid)
-        return None if session is None else session.places.get(seq)
+        return None if session is None else session.place_of(seq)
 
     # --- the log's course
 
@@ -157,9 +174,12 @@ class Sessions:
         if seq == session.floor + 1 and not session.sparse:
             session.floor = session.top = seq
             places = session.places
-            places[seq] = number
-            if seq > WINDOW:
-                places.pop(seq - WINDOW, None)
+            if (at := seq % WINDOW) < len(places):
+                places[at] = number
+            elif at == len(places):
+                places.append(number)
+            else:
+                session.put(seq, number)
         elif seq:
             session.note(seq, number)
         session.last = number
@@ -201,8 +221,8 @@ class Sessions:
             assert session.floor + 1 not in above, "the floor is too low"
             assert all(seq > session.floor for seq in above), "a number below the floor"
             assert session.top == max(above, default=session.floor), "top is not the highest"
-            oldest = session.top - WINDOW
-            assert all(s > oldest and session.has(s) for s in session.places), "a stray place"
+            recent = range(max(1, session.top - WINDOW + 1), session.top + 1)
+            assert all(session.has(s) for s in recent if session.place_of(s)), "a stray place"
 
     def __len__(self) -> int:
         return len(self._table)

@@ -34,7 +34,7 @@ def batches(records: int, batch: int, size: int) -> list[bytes]:
     made: list[bytes] = []
     for first in range(1, records + 1, batch):
         part = [
-            Record(term, n, DATA, "session", n, (f"key{n % 1000}",), "update", value, n, None, 0)
+            Record(term, n, DATA, "session", n, f"key{n % 1000}", "update", value, n, None, 0)
             for n in range(first, min(first + batch, records + 1))
         ]
         made.append(pack_body(columns.write(ZERO_TERM, [0], part)))

@@ -152,7 +152,7 @@ def state(replica: Replica, only: int | None = None) -> list[Change]:
             number = part.number
             term = shard.log.term_at(number) if number <= shard.log.end else shard.log.last_term
             record = Record(
-                term, number, DATA, part.sid, part.seq, (key,), "update", pack(value), part.hlc,
+                term, number, DATA, part.sid, part.seq, key, "update", pack(value), part.hlc,
                 None, part.expires,
             )
             changes.append(Change.of(shard.id, record))

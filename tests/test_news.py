@@ -38,7 +38,7 @@ class Asked(Call):
 
 
 def record(kind: int = DATA) -> Record:
-    return Record(Term(1, 2), 1, kind, "s", 1, ("k",), "add", b"\x01", 1, None, 0)
+    return Record(Term(1, 2), 1, kind, "s", 1, "k", "add", b"\x01", 1, None, 0)
 
 
 async def test_changes_come_before_answers(hub: Hub) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from rxfero.core.clock import wall_ms_of
-from rxfero.core.path import Path
+from rxfero.core.path import Path, wire
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError, ValueRefused
@@ -21,19 +21,29 @@ KINDS = ("data", "term", "lost", "merge", "void", "count")
 
 
 class Record(NamedTuple):
-    """One entry of a shard's log."""
+    """One entry of a shard's log.
+
+    `key` is where it writes: the element itself of a top-level key, which nearly all are, else the
+    tuple of the path's elements; of what writes nowhere it is empty. There may be millions.
+    """
 
     term: Term
     number: int
     kind: int
     sid: str
     seq: int
-    path: tuple[Any, ...]
+    key: str | int | tuple[Any, ...]
     verb: str
     value: bytes
     hlc: int
     origin: tuple[Term, int] | None
     expires: int
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        """Where it writes, as the path's elements."""
+        key = self.key
+        return key if isinstance(key, tuple) else (key,)
 
 
 class Change(Shown):
@@ -58,7 +68,7 @@ class Change(Shown):
             raise ValueRefused("change.type", f"must be text, not {type!r}")
         self._key: Path | None = Path.parse(key)
         self._record = Record(
-            ZERO_TERM, 0, DATA, "", 0, self._key, type, pack(value), 0, None, 0
+            ZERO_TERM, 0, DATA, "", 0, wire(self._key), type, pack(value), 0, None, 0
         )  # fmt: skip
         self._shard = -1
         self._value: Any = _UNREAD
@@ -141,7 +151,7 @@ class Change(Shown):
     __hash__ = None  # type: ignore[assignment]  # equal values need not be hashable
 
     def __getstate__(self) -> tuple[int, Record]:
-        return (self._shard, self._record._replace(path=tuple(self._record.path)))
+        return (self._shard, self._record)
 
     def __setstate__(self, state: tuple[int, Record]) -> None:
         self._shard, self._record = state

@@ -215,7 +215,8 @@ class Cluster:
         """Show records to the program and to the clients."""
         self.changes.append((where, fresh))
         if self.settings.partition is not None:
-            self.index.update((r.path[0], n) for n, r in zip(where, fresh, strict=True) if r.path)
+            written = zip(where, fresh, strict=True)
+            self.index.update((r.path[0], number) for number, r in written if r.path)
         parts: dict[Any, tuple[bytes, list[int], list[Record]]] = {}
         if packed is not None:
             parts[None] = packed, where, fresh

@@ -16,7 +16,7 @@ from itertools import chain, groupby, repeat
 from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import KINDS, Record
-from rxfero.core.path import from_wire
+from rxfero.core.path import from_wire, wire
 from rxfero.core.position import Term
 from rxfero.errors import ProtocolError
 
@@ -54,27 +54,24 @@ def uniform(column: Sequence[Any]) -> Any:
     return first if column.count(first) == len(column) else list(column)
 
 
-def wire_keys(paths: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Give the paths as they travel: a bare element, or an array for a deeper path."""
-    return [path[0] if len(path) == 1 else path for path in paths]
+def read_keys(keys: list[Any]) -> list[Any]:
+    """Give the keys of records as they are logged, refusing what none can be."""
+    if {*map(type, keys)} == {str}:
+        sizes = list(map(len, keys))
+        if min(sizes) > 0 and max(sizes) <= SHORT:
+            return keys
+    return [_read_key(key) for key in keys]
 
 
-def read_keys(keys: list[Any]) -> list[tuple[Any, ...]]:
-    """Undo :func:`wire_keys`, refusing what no path can be."""
-    paths: list[tuple[Any, ...]] = []
-    for key in keys:
-        if type(key) is str and 0 < len(key) <= SHORT:
-            paths.append((key,))
-        elif key == []:
-            paths.append(())
-        else:
-            paths.append(tuple(from_wire(key)))
-    return paths
+def _read_key(key: Any) -> str | int | tuple[Any, ...]:
+    if type(key) is str and 0 < len(key) <= SHORT:
+        return key
+    return () if key == [] else wire(from_wire(key))
 
 
 def write(fence: Term, shards: Sequence[int], records: Sequence[Record]) -> list[Any]:
     """Give the body that carries `records`, one shard number a record (or one for all)."""
-    terms, numbers, kinds, sids, seqs, paths, verbs, values, stamps, origins, expires = zip(
+    terms, numbers, kinds, sids, seqs, keys, verbs, values, stamps, origins, expires = zip(
         *records, strict=True
     )
     count = len(records)
@@ -88,7 +85,7 @@ def write(fence: Term, shards: Sequence[int], records: Sequence[Record]) -> list
         kinds if any(kinds) else None,
         runs(sids),
         seqs,
-        wire_keys(paths),
+        keys,
         uniform(verbs),
         values,
         first if dense else stamps,

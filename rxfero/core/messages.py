@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 from rxfero.core import columns
 from rxfero.core.call import AUTO, OK, SID_MAX, Call
 from rxfero.core.columns import read_numbers, write_numbers
-from rxfero.core.path import Path
+from rxfero.core.path import Path, from_wire
 from rxfero.core.position import ZERO_TERM, Offset
 from rxfero.core.value import pack, pack_column, pack_scalars, unpack, unpack_column
 from rxfero.errors import ProtocolError
@@ -278,7 +278,7 @@ def read(body: list[Any], limit: int) -> Messages:
         if keys is not None:
             if not columns.is_column(keys, count):
                 raise ProtocolError(f"a column of keys that does not hold {count}")
-            keys = [None if key is None else Path(columns.read_keys([key])[0]) for key in keys]
+            keys = [None if key is None else Path(from_wire(key)) for key in keys]
         if type(verbs) is str:
             verbs = [verbs] * count
         elif not columns.is_column(verbs, count) or {type(v) for v in verbs} != {str}:

@@ -19,18 +19,13 @@ from typing import Any, cast
 from rxfero.core import frame
 from rxfero.core.branches import Merge
 from rxfero.core.call import (
-    ALL,
     AUTO,
     COMMIT,
     COMPARE,
-    DURABLE,
     FAILED,
     GAP,
-    MAJORITY,
     MISSING,
-    NO_QUORUM,
     NOT_ALLOWED,
-    NOT_REPLICATED,
     OK,
     REFUSED,
     RETRY,
@@ -38,15 +33,17 @@ from rxfero.core.call import (
     WRITES,
     WRONG,
 )
-from rxfero.core.catchup import Cursor
 from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.columns import write_numbers
-from rxfero.core.members import ALIVE, JOINING
+from rxfero.core.levels import Levels
 from rxfero.core.messages import PENDING, Dest, Inbound, Run, Shelves, write_answers
+from rxfero.core.path import wire
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.reads import Reads
-from rxfero.core.shard import OWNER, Shard, Wait
+from rxfero.core.ring import shard_of
+from rxfero.core.rows import Rows
+from rxfero.core.shard import OWNER, Shard
 from rxfero.core.tree import ABSENT
 from rxfero.core.value import pack, pack_body, unpack
 from rxfero.errors import (
@@ -111,6 +108,7 @@ class Owner:
         self.inbox: list[Inbound | Run] = []
         self.unknown: list[Run] = []  # of this turn: their senders wait for a receipt
         self.reads = Reads(cluster, self.answer)
+        self.levels = Levels(cluster, self.answer, self.reads.look)
         self._commit_waits = cluster.quorum is not None
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
         self._served = Shelves()
@@ -168,7 +166,7 @@ class Owner:
             stamp = cluster.clock.next()
             at = shard.log.end + 1
             record = _new(
-                Record, (shard.term, at, DATA, sid, seq, path, verb, value, stamp, None, 0)
+                Record, (shard.term, at, DATA, sid, seq, path[0], verb, value, stamp, None, 0)
             )
         else:
             try:
@@ -191,7 +189,53 @@ class Owner:
         ):
             self.answer(dest, number, OK, shard.term, at, reply)
         else:
-            self._settle(dest, number, shard, at, level, reply)
+            self.levels.settle(dest, number, shard, at, level, reply)
+
+    def write_many(self, dest: Dest, rows: Rows) -> Rows:
+        """Do as :meth:`write` for all of a frame that need no more than their turn; give the rest.
+
+        That is what nearly all are: updates of whole keys that are served here, the next of their
+        session. It saves most of what a write costs to do them in one loop.
+        """
+        _, _, sid, _, numbers, verb, keys, values, seqs, level, expects, ttls = rows
+        plain = type(verb) is str and verb in PLAIN and expects is None and ttls is None
+        if not plain or type(level) is not int:
+            return rows
+        cluster, clock = self._cluster, self._cluster.clock
+        shards, count = cluster.shards, cluster.count
+        at_once = not self._commit_waits and (
+            level == COMMIT or (level == AUTO and not cluster.cursors)
+        )
+        stamp = clock.first(clock.wall_ms, 0)
+        where: list[int] = []
+        made: list[Record] = []
+        rest: list[int] = []
+        for place, number, key, value, seq in zip(
+            range(len(numbers)), numbers, keys, values, seqs, strict=True
+        ):
+            if key.__class__ is tuple or key is None or not seq:
+                rest.append(place)
+                continue
+            shard = shards[shard_of(key, count)]
+            if shard.role != OWNER or not shard.sessions.is_next(sid, seq):
+                rest.append(place)
+                continue
+            at = shard.log.end + 1
+            record: Any = _new(
+                Record, (shard.term, at, DATA, sid, seq, key, verb, value, stamp, None, 0)
+            )
+            stamp += 1
+            shard.append(record)
+            where.append(shard.id)
+            made.append(record)
+            if at_once:
+                self.answer(dest, number, OK, shard.term, at, None)
+            else:
+                self.levels.settle(dest, number, shard, at, level, None)
+        clock.first(clock.wall_ms, len(made))
+        if made:
+            cluster.followed(where, made)
+        return rows.only(rest)
 
     def _admit(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> str | None:
         verdict = shard.sessions.check(dest.sid, seq)
@@ -212,7 +256,7 @@ class Owner:
     ) -> Record:
         """Give the record of a write for a hole that a merge left: it must not undo newer ones."""
         late = Record(
-            shard.term, shard.log.end + 1, DATA, sid, seq, path, verb, value,
+            shard.term, shard.log.end + 1, DATA, sid, seq, wire(path), verb, value,
             self._cluster.clock.tick(self._cluster.wall_ms), None, 0,
         )
         if expect is not None or Merge(shard).outcome(late).kind == DATA:
@@ -225,7 +269,7 @@ class Owner:
         at = shard.sessions.number_of(dest.sid, seq)
         served = self._served.find(dest.sid, number)
         if served is not None and served[0] != OK:
-            self._settle(dest, number, shard, at or 0, COMMIT, served[1], served[0], 0)
+            self.levels.settle(dest, number, shard, at or 0, COMMIT, served[1], served[0], 0)
             return
         reply = None if served is None else served[1]
         log = shard.log
@@ -235,11 +279,11 @@ class Owner:
             record = log.records[at - log.base - 1]
             if record.kind == VOID:
                 status, told = unpack(record.value)
-                self._settle(dest, number, shard, at, COMMIT, pack(told), status, 0)
+                self.levels.settle(dest, number, shard, at, COMMIT, pack(told), status, 0)
                 return
             if record.kind == COUNT:
                 reply = record.value
-        self._settle(dest, number, shard, at or log.base, level, reply)
+        self.levels.settle(dest, number, shard, at or log.base, level, reply)
 
     def _resolved(
         self, sid: str, seq: int, verb: str, path: Any, value: bytes, shard: Shard, expect: Any,
@@ -250,7 +294,7 @@ class Owner:
             verb, path, value = shard.state.resolve(verb, path, value, expect=expect)
         wall = cluster.wall_ms
         return Record(
-            shard.term, shard.log.end + 1, DATA, sid, seq, path, verb, value,
+            shard.term, shard.log.end + 1, DATA, sid, seq, wire(path), verb, value,
             cluster.clock.tick(wall), None, wall + ttl_ms if ttl_ms else 0,
         )
 
@@ -295,7 +339,7 @@ class Owner:
         status, value = refusal(error)
         self._void(dest.sid, seq, shard, status, value)
         self._served.of(dest.sid).note(number, (status, value))
-        self._settle(dest, number, shard, shard.log.end, COMMIT, value, status, 0)
+        self.levels.settle(dest, number, shard, shard.log.end, COMMIT, value, status, 0)
 
     def _void(self, sid: str, seq: int, shard: Shard, status: int, value: bytes) -> None:
         """Log that a number is taken, with the refusal, which whoever asks again is told."""
@@ -311,223 +355,6 @@ class Owner:
                 shard.term, shard.log.end + 1, VOID, sid, seq, (), "", value, stamp, None, 0
             ),
         )
-
-    # --- levels
-
-    def tell_holders(self, dest: Dest, number: int, asked: bytes, shard: Shard) -> None:
-        """Answer which servers hold the write with a sequence number of the asker's session."""
-        seq = unpack(asked)
-        if type(seq) is not int:
-            self.answer(dest, number, REFUSED, shard.term, 0, pack("no sequence number"))
-            return
-        at = shard.sessions.number_of(dest.sid, seq) or shard.log.base
-        cursors = self._cluster.cursors
-        names = [name for name, c in cursors.items() if c.match.get(shard.id, 0) >= at]
-        self.answer(dest, number, OK, shard.term, 0, pack([self._cluster.name, *names]))
-
-    def _settle(
-        self, dest: Dest, number: int, shard: Shard, at: int, level: int, value: Any,
-        status: int = OK, offset: int | None = None,
-    ) -> None:
-        """Answer when the log is as far as `at` at a level: also that something was refused.
-
-        In quorum mode what a refusal saw may still come to nothing, so it waits as a write does.
-        """
-        if (self._commit_waits or level != COMMIT) and self.reach(shard, level) < at:
-            # sooner than its caller gives up, who learns then how far it came
-            limit = self._cluster.now + self._cluster.constants.requests.timeout * 0.0008
-            reply = (dest, number, status, at if offset is None else offset, value)
-            shard.waits.append(Wait(at, level, reply, limit))
-            self._cluster.waiting.add(shard.id)
-            return
-        self.answer(dest, number, status, shard.term, at if offset is None else offset, value)
-
-    def reach(self, shard: Shard, level: int) -> int:
-        """Give how far into a shard's log a level of acknowledgement has come."""
-        if shard.prefix is not None:
-            end = shard.prefix.commit
-            if level in (COMMIT, AUTO, MAJORITY):
-                return end
-            return min(end, self._reach(shard, level))
-        return self._reach(shard, level)
-
-    def _reach(self, shard: Shard, level: int) -> int:
-        cluster = self._cluster
-        end = shard.log.end
-        cursors = cluster.cursors
-        if level == AUTO:
-            if not cursors:
-                return end
-            level = 1
-        if level == COMMIT:
-            return end
-        number = shard.id
-        if level < DURABLE:
-            return self._safe(shard, DURABLE - level)
-        matches = sorted(
-            [c.match.get(number, 0) for c in cursors.values()], reverse=True
-        )
-        if level == ALL:
-            known = len(cluster.members.table) > 1
-            return matches[-1] if matches else 0 if known else end
-        if level == MAJORITY:
-            voters = sum(m.state in (ALIVE, JOINING) for m in cluster.members.table.values())
-            level = voters // 2
-            if level == 0:
-                return end
-        return matches[level - 1] if len(matches) >= level else 0
-
-    def _safe(self, shard: Shard, disks: int) -> int:
-        """Give how far a shard's log is on so many disks, this node's included."""
-        cluster = self._cluster
-        ends = [c.durable.get(shard.id, 0) for c in cluster.cursors.values()]
-        if cluster.journal is not None:
-            ends.append(shard.synced)
-        ends.sort(reverse=True)
-        return ends[disks - 1] if len(ends) >= disks else 0
-
-    def acknowledged(
-        self, name: str, fence: Term, numbers: list[int], ends: list[int],
-        synced: list[int] | None = None,
-    ) -> None:
-        """Raise what a follower has (and has on its disk), and answer what waited for it."""
-        cluster = self._cluster
-        cursor = cluster.cursors.get(name)
-        if cursor is None:
-            return
-        match, shards, touched = cursor.match, cluster.shards, cluster.touched
-        if self._commit_waits:
-            self._tell_commits(cursor, fence, numbers)
-        for number, end in zip(numbers, ends, strict=True):
-            shard = shards[number]
-            if shard.role != OWNER or shard.term != fence:
-                continue
-            if end > match.get(number, 0):
-                match[number] = min(end, shard.log.end)
-                touched.add(number)
-                waits = shard.waits
-                if self._commit_waits:
-                    if waits:
-                        self.resolve(shard)
-                    continue
-                while waits and waits[0].level in ONE and waits[0].number <= end:
-                    wait = waits.popleft()
-                    dest, request, status, at, value = wait.reply
-                    self.answer(dest, request, status, fence, at, value)
-                if waits:
-                    self.resolve(shard)
-                else:
-                    cluster.waiting.discard(number)
-        if synced is not None:
-            self._on_disk(cursor, fence, numbers, synced)
-
-    def _tell_commits(self, cursor: Cursor, fence: Term, numbers: list[int]) -> None:
-        """Tell who begins to follow what is committed: of a quiet shard nothing else tells it."""
-        shards = self._cluster.shards
-        commits = {
-            number: prefix.commit
-            for number in numbers
-            if not cursor.match.get(number) and (prefix := shards[number].prefix) is not None
-            and prefix.commit and shards[number].role == OWNER and shards[number].term == fence
-        }  # fmt: skip
-        if commits:
-            body = [fence, list(commits), list(commits.values())]
-            self._cluster.say(cursor.name, frame.COMMITTED, body)
-
-    def _on_disk(
-        self, cursor: Cursor, fence: Term, numbers: list[int], synced: list[int]
-    ) -> None:
-        durable, shards = cursor.durable, self._cluster.shards
-        for number, end in zip(numbers, synced, strict=True):
-            shard = shards[number]
-            if shard.role == OWNER and shard.term == fence and end > durable.get(number, 0):
-                durable[number] = min(end, shard.log.end)
-                self.safer(shard)
-
-    def safer(self, shard: Shard) -> None:
-        """Look at what waits for disks: one has more of an owned shard than before (R5)."""
-        cluster, quorum, prefix = self._cluster, self._cluster.quorum, shard.prefix
-        if quorum is not None and prefix is not None:
-            number, cursors = shard.id, cluster.cursors
-            to = min(shard.log.end, quorum.reached([
-                shard.synced if voter == cluster.name
-                else cursors[voter].durable.get(number, 0) if voter in cursors else 0
-                for voter in quorum.voters
-            ]))
-            # Of an earlier term only together with one of the own: else it could be undone yet.
-            if to > prefix.commit and to >= shard.log.hist[-1][1]:
-                cluster.commit(shard, to)
-                cluster.tell_commit(shard)
-                self.reads.look()
-        if shard.waits:
-            self.resolve(shard)
-
-    def resolve(self, shard: Shard) -> None:
-        """Answer the waits of a shard whose level has been reached."""
-        waits = shard.waits
-        reached: dict[int, int] = {}
-        kept: deque[Wait] | None = None
-        while waits:
-            wait = waits[0]
-            limit = reached.get(wait.level)
-            if limit is None:
-                limit = reached[wait.level] = self.reach(shard, wait.level)
-            if wait.number <= limit:
-                dest, number, status, at, value = wait.reply
-                self.answer(dest, number, status, shard.term, at, value)
-            else:
-                kept = deque() if kept is None else kept
-                kept.append(wait)
-            waits.popleft()
-        if kept:
-            shard.waits = kept
-        else:
-            self._cluster.waiting.discard(shard.id)
-
-    def resolve_all(self) -> None:
-        """Look again at every wait: the set of servers changed."""
-        for number in list(self._cluster.waiting):
-            self.resolve(self._cluster.shards[number])
-
-    def late(self) -> None:
-        """Answer the waits whose time is over with how far they came."""
-        cluster = self._cluster
-        self.reads.look()
-        for number in list(cluster.waiting):
-            shard = cluster.shards[number]
-            kept: deque[Wait] = deque()
-            for wait in shard.waits:
-                if wait.deadline > cluster.now:
-                    kept.append(wait)
-                    continue
-                if wait.level < DURABLE:
-                    got = next(
-                        n for n in range(len(cluster.cursors) + 2)
-                        if self._safe(shard, n + 1) < wait.number
-                    )
-                else:
-                    got = sum(
-                        c.match.get(number, 0) >= wait.number for c in cluster.cursors.values()
-                    )
-                dest, request, _, _, _ = wait.reply
-                if shard.prefix is not None and shard.prefix.commit < wait.number:
-                    self.answer(dest, request, NO_QUORUM, shard.term, 0, cluster.no_quorum())
-                    continue
-                self.answer(
-                    dest, request, NOT_REPLICATED, shard.term, wait.number, pack([wait.level, got])
-                )
-            shard.waits = kept
-            if not kept:
-                cluster.waiting.discard(number)
-
-    def lost(self, shard: Shard) -> None:
-        """Answer what waits in a shard that another has taken over: ask the new owner."""
-        waits, shard.waits = shard.waits, deque()
-        self._cluster.waiting.discard(shard.id)
-        for wait in waits:
-            dest, number, _, _, _ = wait.reply
-            self.answer(dest, number, RETRY, ZERO_TERM, 0, None)
-        self.reads.look()
 
     # --- with a handler
 
@@ -672,14 +499,14 @@ class Owner:
         elif inbound.offset is not None:
             at = inbound.offset.number
             if status == OK:
-                self._settle(inbound.dest, number, shard, at, inbound.level, value)
+                self.levels.settle(inbound.dest, number, shard, at, inbound.level, value)
             else:
-                self._settle(inbound.dest, number, shard, at, COMMIT, value, status)
+                self.levels.settle(inbound.dest, number, shard, at, COMMIT, value, status)
         else:
             if not shard.sessions.has(sid, inbound.seq):
                 self._void(sid, inbound.seq, shard, status, value or NIL)
             at = shard.sessions.number_of(sid, inbound.seq) or shard.log.base
-            self._settle(inbound.dest, number, shard, at, COMMIT, value, status, 0)
+            self.levels.settle(inbound.dest, number, shard, at, COMMIT, value, status, 0)
         line = self._busy.pop((sid, inbound.shard), None)
         while line:
             follower = line.popleft()
@@ -701,7 +528,7 @@ class Owner:
                 self._log(
                     shard,
                     Record(
-                        shard.term, shard.log.end + 1, DATA, "", 0, (key,), "remove", NIL,
+                        shard.term, shard.log.end + 1, DATA, "", 0, key, "remove", NIL,
                         cluster.clock.tick(wall), None, 0,
                     ),
                 )

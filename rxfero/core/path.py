@@ -10,6 +10,7 @@ The module knows no values and no state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -23,6 +24,9 @@ KEY_BYTES_MAX: Final = 1024
 
 DEPTH_MAX: Final = 32
 """Most elements."""
+
+
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 
 
 class Path(tuple[Element, ...]):
@@ -40,6 +44,8 @@ class Path(tuple[Element, ...]):
         if type(key) is cls:
             return key
         if type(key) is str:
+            if "." not in key and key.isascii() and 0 < len(key) <= KEY_BYTES_MAX:
+                return _new(cls, (key,))
             return _parse_text(key)
         if type(key) is int:
             return cls(_check((key,), key))
@@ -85,7 +91,7 @@ class Path(tuple[Element, ...]):
         return repr(tuple(self))
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 12)
 def _parse_text(text: str) -> Path:
     return Path(_check(text.split("."), text))
 
@@ -135,9 +141,9 @@ def _short(key: Any) -> str:
     return f"key {text if len(text) <= 80 else text[:70] + '...'}"
 
 
-def wire(path: tuple[Element, ...]) -> Element | list[Element]:
-    """Give a path as it travels: a bare element, or an array of elements."""
-    return path[0] if len(path) == 1 else list(path)
+def wire(path: tuple[Element, ...]) -> Element | tuple[Element, ...]:
+    """Give a path as it travels and is logged: a bare element, or a tuple of elements."""
+    return path[0] if len(path) == 1 else tuple(path)
 
 
 def from_wire(key: Any) -> Path:

@@ -168,7 +168,7 @@ class Replica:
         journal = cluster.journal
         assert journal is not None, "entries of a node without a journal"
         for shard in cluster.safe_on_disk(journal.wrote(synced=synced)):
-            self.owner.safer(shard)
+            self.owner.levels.safer(shard)
 
     def unwritten(self) -> None:
         """Entries could not be written; what is kept from now on begins anew later."""
@@ -459,7 +459,7 @@ class Replica:
         for shard in cluster.shards:
             if shard.owner == name:
                 shard.owner = None
-        self.owner.resolve_all()
+        self.owner.levels.resolve_all()
         self.requests.resend(cluster.now, lost=name)
 
     def _payload(self) -> list[Any]:
@@ -643,7 +643,7 @@ class Replica:
             self._died(name)
         self.members.forget(now, self.settings.constants.forget.after / 1000)
         self._found(now)
-        self.owner.late()
+        self.owner.levels.late()
         self.owner.expire()
         self.succession.offer()
         self.succession.stale = True
@@ -727,7 +727,7 @@ class Replica:
             self._safe(fence, list(zip(numbers, points, strict=True)))
 
     def _on_appended(self, source: str, body: Any) -> None:
-        self.owner.acknowledged(source, *self.follower.on_appended(body))
+        self.owner.levels.acknowledged(source, *self.follower.on_appended(body))
 
     def _on_safe(self, source: str, body: Any) -> None:
         term, pairs = self.follower.on_safe(source, body)
@@ -855,7 +855,7 @@ class Replica:
         if self.succession.lost:
             self.succession.stale = True
             for shard in self.succession.lost:
-                self.owner.lost(shard)
+                self.owner.levels.lost(shard)
             self.cluster.note("owner", [s.id for s in self.succession.lost])
             self.succession.lost.clear()
         if self.succession.became:

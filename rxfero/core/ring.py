@@ -100,7 +100,6 @@ class Ring(Shown):
         return f"<Ring of {len(self.members)} checksum={self.checksum:08x}>"
 
 
-@lru_cache(maxsize=1 << 16)
 def shard_of(
     key: str | int,
     shards: int,
@@ -111,6 +110,8 @@ def shard_of(
     Raises:
         ConfigurationError: a custom `hash` gave no integer in 0..2**32-1.
     """
+    if hash is None:
+        return mmh3.hash(key if isinstance(key, str) else str(key), 0, False) % shards
     return _hashed(str(key), hash) % shards
 
 

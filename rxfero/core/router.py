@@ -9,26 +9,23 @@ refused with RETRY. Messages without a key are handled where they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import repeat
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from rxfero.core import columns, frame, messages
+from rxfero.core import frame, messages, rows
 from rxfero.core.call import (
     AUTO,
     COMMIT,
     COMPARE,
-    DURABLE,
     FAILED,
     HOLDERS,
-    LOWEST,
     NO_QUORUM,
     NOT_ALLOWED,
     OK,
     QUESTIONS,
     READ,
     RETRY,
-    SID_MAX,
     WRITES,
     Call,
 )
@@ -41,6 +38,7 @@ from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import Requests
 from rxfero.core.ring import shard_of
+from rxfero.core.rows import Row, check_replies
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import check_all, pack, unpack
 from rxfero.errors import ProtocolError
@@ -49,20 +47,6 @@ PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the mo
 NIL = b"\xc0"
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 ROWS = 2048  # requests in one frame
-VALUES = {bytes, int, type(None)}  # of an answer; a number is what a gap begins with
-
-
-class Row(NamedTuple):
-    """One request with its columns gathered: what routing and the owner need."""
-
-    number: int
-    verb: str
-    path: Any
-    value: bytes
-    seq: int
-    level: int
-    expect: Any
-    ttl_ms: int
 
 
 class Inner(Call):
@@ -151,7 +135,7 @@ class Router:
             self._acknowledged(local)
             self._proxied = self.want_proxy()
             for call in local:
-                self.carry_out(dest, 0, _row(call))
+                self.carry_out(dest, 0, Row.of(call))
 
     def _flush_batches(self) -> None:
         """Send batches of messages without keys to the servers in turn, each as one frame."""
@@ -214,34 +198,14 @@ class Router:
         for call in calls:
             weight = len(call.value) + 64
             if part and (len(part) >= ROWS or size + weight > room):
-                cluster.say(target, kind, self._body(cluster.name, hops, part))
+                cluster.say(target, kind, rows.write(cluster.name, hops, self.requests.sid, part))
                 part, size = [], 0
             part.append(call)
             size += weight
-        cluster.say(target, kind, self._body(cluster.name, hops, part))
+        cluster.say(target, kind, rows.write(cluster.name, hops, self.requests.sid, part))
         cluster.note("tack", len(calls))
         if kind == frame.FORWARD:
             self._acknowledged(calls)
-
-    def _body(
-        self, to: str, hops: int, rows: Sequence[Row | Call], sid: str | None = None
-    ) -> list[Any]:
-        count = len(rows)
-        expects = [r.expect for r in rows]
-        ttls = [r.ttl_ms for r in rows]
-        return [
-            to,
-            hops,
-            sid or self.requests.sid,
-            write_numbers([r.number for r in rows]),
-            columns.uniform([r.verb for r in rows]),
-            [r.path if r.path is None or len(r.path) != 1 else r.path[0] for r in rows],
-            [r.value for r in rows],
-            [r.seq for r in rows],
-            columns.uniform([r.level for r in rows]),
-            None if expects.count(None) == count else expects,
-            ttls if any(ttls) else None,
-        ]
 
     def _acknowledged(self, calls: list[Call]) -> None:
         for call in calls:
@@ -254,21 +218,24 @@ class Router:
     def on_request(self, source: str, body: list[Any], *, client: bool) -> None:
         """Take a frame of requests: handle those of this node's keys, pass on the rest."""
         cluster = self._cluster
-        to, hops, sid, numbers, rows = read_requests(body, cluster.constants.limits.records)
+        got = rows.read(body, cluster.constants.limits.records)
+        to = source if client else got.to
         if client:
-            to, hops = source, 0
-            check_all([row.value for row in rows])
-            cluster.say(source, frame.ACK, [sid, numbers])
-        dest = Dest(source, to, sid)
+            got = got._replace(hops=0)
+            check_all(got.values)
+            cluster.say(source, frame.ACK, [got.sid, got.spec])
+        dest = Dest(source, to, got.sid)
         self._proxied = self.want_proxy()
         forwards: dict[str, list[Row]] = {}
         cluster.clock.tick(cluster.wall_ms)
-        for row in rows:
-            target = self.carry_out(dest, hops, row)
+        if self._plain and not (self._handled or self._proxied):
+            got = self._owner.write_many(dest, got)
+        for row in got.gathered():
+            target = self.carry_out(dest, got.hops, row)
             if target is not None:
                 forwards.setdefault(target, []).append(row)
         for target, passed in forwards.items():
-            cluster.say(target, frame.FORWARD, self._body(to, hops + 1, passed, sid))
+            cluster.say(target, frame.FORWARD, rows.write(to, got.hops + 1, got.sid, passed))
 
     def on_messages(self, source: str, body: list[Any]) -> None:
         """Take a client's batch of messages: to the handler as it is, or one by one."""
@@ -294,7 +261,7 @@ class Router:
             if target is not None:
                 forwards.setdefault(target, []).append(row)
         for target, passed in forwards.items():
-            cluster.say(target, frame.FORWARD, self._body(source, 1, passed, got.sid))
+            cluster.say(target, frame.FORWARD, rows.write(source, 1, got.sid, passed))
 
     def _owns(self, keys: list[Any]) -> bool:
         """Whether this node serves the shards of all keys."""
@@ -322,7 +289,7 @@ class Router:
             if row.verb == READ:
                 owner.reads.ask(dest, row.number, path, shard)
             elif row.verb == HOLDERS:
-                owner.tell_holders(dest, row.number, row.value, shard)
+                owner.levels.tell_holders(dest, row.number, row.value, shard)
             elif (self._handled and path) or row.verb not in WRITES or not row.seq:
                 self._to_handler(dest, row, number)
             else:
@@ -381,8 +348,8 @@ class Router:
             target = self.carry_out(dest, hops, row)
             if target is not None:
                 forwards.setdefault((dest, hops, target), []).append(row)
-        for (dest, hops, target), rows in forwards.items():
-            body = self._body(dest.to, hops + 1, rows, dest.sid)
+        for (dest, hops, target), passed in forwards.items():
+            body = rows.write(dest.to, hops + 1, dest.sid, passed)
             self._cluster.say(target, frame.FORWARD, body)
 
     @property
@@ -524,87 +491,3 @@ def _told(value: Any) -> Any:
         return unpack(value)
     except (TypeError, ProtocolError):
         return None
-
-
-def _row(call: Call) -> Row:
-    return Row(
-        call.number, call.verb, call.path, call.value, call.seq, call.level, call.expect,
-        call.ttl_ms,
-    )  # fmt: skip
-
-
-def _paths(keys: list[Any]) -> list[Any]:
-    if None not in keys:
-        return columns.read_keys(keys)
-    return [None if key is None else columns.read_keys([key])[0] for key in keys]
-
-
-def read_requests(body: list[Any], limit: int) -> tuple[str, int, str, Any, list[Row]]:
-    """Read a REQUEST or FORWARD: whom to answer, hops, session, numbers as they came, and rows.
-
-    Raises:
-        ProtocolError: columns of unequal length or wrong types, or more than `limit` requests.
-    """
-    try:
-        to, hops, sid, numbers, verbs, keys, values, seqs, levels, expects, ttls = body
-        wanted = read_numbers(numbers, limit)
-        count = len(wanted)
-        if type(sid) is not str or not 0 < len(sid) <= SID_MAX:
-            raise ProtocolError("a session whose id is none")
-        for column in (keys, values, seqs, expects, ttls):
-            if column is not None and not columns.is_column(column, count):
-                raise ProtocolError(f"a column that does not hold {count} requests")
-        if type(to) is not str or type(hops) is not int or hops < 0:
-            raise ProtocolError("requests from nobody, or over no number of hops")
-        whole = [seqs] if ttls is None else [seqs, ttls]
-        if {type(v) for v in values} != {bytes} or not columns.whole_numbers(whole):
-            raise ProtocolError("a value, sequence number or time to live of a wrong type")
-        if ttls is not None and max(ttls) >= columns.HIGHEST:
-            raise ProtocolError("a time to live that never ends")
-        verb_of = _spread(verbs, str, count)
-        level_of = _spread(levels, int, count)
-        if min(level_of) < AUTO and not all(
-            level >= AUTO or LOWEST <= level < DURABLE for level in level_of
-        ):
-            raise ProtocolError("a level of durability that is none")
-        rows: Any = zip(
-            wanted,
-            verb_of,
-            _paths(keys),
-            values,
-            seqs,
-            level_of,
-            [None] * count if expects is None else expects,
-            [0] * count if ttls is None else ttls,
-            strict=True,
-        )
-        return to, hops, sid, numbers, list(map(_new, repeat(Row), rows))
-    except (TypeError, ValueError) as error:
-        raise ProtocolError(f"requests that cannot be read: {error}") from error
-
-
-def check_replies(count: int, statuses: Any, offsets: Any, values: Any) -> None:
-    """Check the columns of a REPLY to `count` requests, before any of them settles.
-
-    Raises:
-        ProtocolError: one is of another length, or holds what it cannot.
-    """
-    for column in (statuses, offsets, values):
-        if column is not None and not columns.is_column(column, count):
-            raise ProtocolError(f"a column that does not hold {count} answers")
-    for column in (statuses, offsets):
-        if column is not None and not columns.whole_numbers([column]):
-            raise ProtocolError("a status or offset that is no number")
-    if statuses is not None and max(statuses) > NO_QUORUM:
-        raise ProtocolError("a status that is none")
-    if values is not None and not VALUES.issuperset(map(type, values)):
-        raise ProtocolError("an answer that is no value")
-
-
-def _spread(column: Any, kind: type, count: int) -> list[Any]:
-    """Read a column of one kind that may be given as its only value."""
-    if type(column) is kind:
-        return [column] * count
-    if not columns.is_column(column, count) or {type(c) for c in column} != {kind}:
-        raise ProtocolError(f"a column of verbs or levels that is no {kind.__name__}")
-    return column

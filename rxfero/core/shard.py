@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
 from rxfero.core.columns import read_keys, whole_numbers
@@ -82,7 +82,7 @@ def read_fold(dump: Any) -> Fold:
         {type(name) for name in names} - {str}
         or {type(value) for value in values} - {bytes}
         or not whole_numbers([column for column in whole if column])
-        or any(len(path) != 1 for path in read_keys(list(keys)))
+        or any(type(key) is tuple for key in read_keys(list(keys)))
     ):
         raise ProtocolError("a state with a name, value, number or key that can be none")
     check_all(list(values))
@@ -170,12 +170,12 @@ class Shard:
         Does what :meth:`Log.append` and :meth:`apply` do; benchmarks/commit.py is why.
         """
         log = self.log
-        _, number, _, sid, seq, path, verb, value, hlc, _, expires = record
+        _, number, _, sid, seq, key, verb, value, hlc, _, expires = record
         log.records.append(record)
         log.end = number
         log.bytes += len(value) + OVERHEAD
-        if len(path) == 1 and not expires and verb in WHOLE:
-            self.state.parts[path[0]] = record
+        if key.__class__ is not tuple and not expires and verb in WHOLE:
+            self.state.parts[cast("Any", key)] = record
         else:
             self.state.apply(record)
         self.sessions.note(sid, seq, number, hlc)

@@ -66,18 +66,18 @@ class State:
 
     def apply(self, record: Record) -> None:
         """Let a logged write take effect. Costs O(length of the path)."""
-        path, verb = record.path, record.verb
-        if len(path) != 1 or verb == "patch":
+        key, verb = record.key, record.verb
+        if isinstance(key, tuple) or verb == "patch":
             try:
                 self._apply_deep(record)
             except RxferoError:
                 return  # without effect, as the module says; `resolve` has told the writer
         elif verb == "remove":
-            self.parts.pop(path[0], None)
+            self.parts.pop(key, None)
         else:
-            self.parts[path[0]] = record
+            self.parts[key] = record
             if record.expires:
-                self._expect_end(path[0], record.expires)
+                self._expect_end(key, record.expires)
 
     def _apply_deep(self, record: Record) -> None:
         path, verb = record.path, record.verb
@@ -317,7 +317,7 @@ class State:
         self.clear()
         for key, value, number, hlc, sid, seq, expires in dump:
             self.parts[key] = Record(
-                ZERO_TERM, number, DATA, sid, seq, (key,), "update", value, hlc, None, expires
+                ZERO_TERM, number, DATA, sid, seq, key, "update", value, hlc, None, expires
             )
             if expires:
                 self._expect_end(key, expires)

@@ -16,6 +16,7 @@ from rxfero.core.branches import MERGED_AT_ONCE, Draft, Merge, numbered, uncover
 from rxfero.core.catchup import Cursor, Image, install
 from rxfero.core.change import DATA, LOST, TERM, Record
 from rxfero.core.cluster import Cluster
+from rxfero.core.path import wire
 from rxfero.core.position import Term
 from rxfero.core.shard import CANDIDATE, FOLLOWER, GREW, OWNER, Shard
 from rxfero.core.takeover import Takeover
@@ -389,7 +390,8 @@ class Succession:
             stamp = draft.hlc or cluster.clock.tick(cluster.wall_ms)
             cluster.clock.observe(stamp)
             record = Record(
-                shard.term, shard.log.end + 1, draft.kind, draft.sid, draft.seq, draft.path,
+                shard.term, shard.log.end + 1, draft.kind, draft.sid, draft.seq,
+                wire(draft.path),
                 draft.verb, draft.value, stamp, draft.origin, draft.expires,
             )
             shard.append(record)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 
 from rxfero.core.change import DATA, Change, Record
-from rxfero.core.path import DEPTH_MAX, Path
+from rxfero.core.path import DEPTH_MAX, Path, wire
 from rxfero.core.position import Offset, Term
 from rxfero.core.value import pack
 from rxfero.testing.schedule import Schedule
@@ -110,7 +110,7 @@ def changes(
         value = draw(values() if held is None else held)
     record = Record(
         at.term, at.number, DATA, draw(texts(min_size=1, max_size=8)), draw(st.integers(1, 999)),
-        tuple(path), verb, pack(value), draw(st.integers(1 << 16, (1 << 63) - 1)), None, 0,
+        wire(path), verb, pack(value), draw(st.integers(1 << 16, (1 << 63) - 1)), None, 0,
     )  # fmt: skip
     return Change.of(at.shard, record)
 
@@ -158,7 +158,7 @@ def logs(
         (there.discard if gone else there.add)(key)
         ends[shard] = number = ends.get(shard, 0) + draw(st.integers(1, 3))
         record = Record(
-            term, number, DATA, "writer", len(found) + 1, tuple(Path.parse(key)), verb,
+            term, number, DATA, "writer", len(found) + 1, wire(Path.parse(key)), verb,
             pack(None if gone else draw(from_values)), len(found) + 1 << 16, None, 0,
         )  # fmt: skip
         found.append(Change.of(shard, record))

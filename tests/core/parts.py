@@ -12,7 +12,7 @@ from rxfero.core.change import DATA, TERM, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.members import ALIVE, Member, Members
 from rxfero.core.owner import Owner
-from rxfero.core.path import Path
+from rxfero.core.path import Path, wire
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.quorum import Quorum
 from rxfero.core.requests import Requests
@@ -79,7 +79,7 @@ def data(
     """Give a record; its session's number and its stamp are its own number unless told."""
     path = key if isinstance(key, tuple) else (key,)
     return Record(
-        term, number, kind, sid, seq or number, path, verb, pack(value), hlc or number, None, 0
+        term, number, kind, sid, seq or number, wire(path), verb, pack(value), hlc or number, None, 0
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rxfero.core.branches import MERGED_AT_ONCE, Draft, Merge, newer, numbered, uncovered
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, VOID, Record
-from rxfero.core.path import overlaps
+from rxfero.core.path import overlaps, wire
 from rxfero.core.position import Term
 from rxfero.core.shard import Shard
 from rxfero.core.value import pack, unpack
@@ -38,7 +38,7 @@ def log(shard: Shard, drafts: Iterable[Draft]) -> list[Draft]:
         done.append(draft)
         kind, sid, seq, path, verb, value, hlc, origin, expires = draft
         shard.append(
-            Record(OURS, shard.log.end + 1, kind, sid, seq, path, verb, value, hlc or 1, origin,
+            Record(OURS, shard.log.end + 1, kind, sid, seq, wire(path), verb, value, hlc or 1, origin,
                    expires)
         )  # fmt: skip
     return done
@@ -157,9 +157,9 @@ def test_an_added_record_never_replaces_another_of_its_id() -> None:
     shard = owner(data(OURS, 1, 7, "ours", hlc=1, verb="add"))
     theirs = write("f", 1, hlc=99, key=7, verb="add")
     assert numbered(theirs)
-    assert not numbered(theirs._replace(path=("k",)))
+    assert not numbered(theirs._replace(key="k"))
     assert Merge(shard).outcome(theirs).kind == LOST
-    assert Merge(shard).outcome(theirs._replace(path=(8,))).kind == DATA
+    assert Merge(shard).outcome(theirs._replace(key=8)).kind == DATA
 
 
 def test_a_record_of_a_forgotten_session_is_never_a_second_effect() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rxfero.core import columns
 from rxfero.core.change import Record
 from rxfero.core.columns import Batch, read_numbers, write_numbers
+from rxfero.core.path import wire
 from rxfero.core.position import Term
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError
@@ -30,7 +31,7 @@ records = st.lists(
         st.integers(0, 5),
         st.sampled_from(["", "a", "b"]),
         st.integers(0, 1 << 60),
-        st.just(()) | paths.map(tuple),
+        st.just(()) | paths.map(wire),
         st.sampled_from(["update", "add", ""]),
         st.binary(max_size=8),
         st.sampled_from([5, 6, 7]) | st.integers(0, (1 << 64) - 1),
@@ -65,9 +66,9 @@ def test_runs_are_short_and_spread_again(column: list[str]) -> None:
 
 
 def test_what_repeats_travels_once() -> None:
-    written = [Record(A, n, 0, "s", n, ("k",), "update", b"\x01", 9 + n, None, 0) for n in (1, 2)]
+    written = [Record(A, n, 0, "s", n, "k", "update", b"\x01", 9 + n, None, 0) for n in (1, 2)]
     assert columns.write(A, [3, 3], written) == [
-        A, 3, [[A, 2]], (1, 2), None, [["s", 2]], (1, 2), ["k", "k"], "update",
+        A, 3, [[A, 2]], (1, 2), None, [["s", 2]], (1, 2), ("k", "k"), "update",
         (b"\x01", b"\x01"), 10, None, None,
     ]  # fmt: skip
 

@@ -16,7 +16,7 @@ A, B, C = Term(1, 7), Term(2, 3), Term(3, 9)
 
 
 def record(number: int, term: Term = A, value: bytes = b"\xc0", sid: str = "s") -> Record:
-    return Record(term, number, DATA, sid, number, ("k",), "update", value, number, None, 0)
+    return Record(term, number, DATA, sid, number, "k", "update", value, number, None, 0)
 
 
 def log_of(*terms: Term) -> Log:

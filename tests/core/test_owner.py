@@ -10,18 +10,14 @@ from hypothesis import strategies as st
 
 from rxfero.core import frame
 from rxfero.core.call import (
-    ALL,
     AUTO,
     COMMIT,
     COMPARE,
-    DURABLE,
     FAILED,
     GAP,
     MAJORITY,
     MISSING,
-    NO_QUORUM,
     NOT_ALLOWED,
-    NOT_REPLICATED,
     OK,
     REFUSED,
     RETRY,
@@ -30,15 +26,13 @@ from rxfero.core.call import (
 )  # fmt: skip
 from rxfero.core.catchup import Cursor
 from rxfero.core.change import COUNT, DATA, LOST, VOID
-from rxfero.core.cluster import Cluster
 from rxfero.core.messages import PENDING, Dest, Inbound, Run
 from rxfero.core.owner import Answers, Moved, Owner, refusal
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
-from rxfero.core.quorum import Quorum
-from rxfero.core.router import Row
+from rxfero.core.rows import Row, write
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
-from rxfero.core.value import pack, unpack
+from rxfero.core.value import pack, pack_body, unpack, unpack_body
 from rxfero.errors import (
     CompareFailed,
     KeyMissing,
@@ -47,47 +41,8 @@ from rxfero.errors import (
     ValueRefused,
     WrongType,
 )  # fmt: skip
-from tests.core.parts import bodies, cluster_of, data, own
-
-DEST = Dest("c", "c", "s")
-SHARD = 3
-
-
-class Owned:
-    """A node that owns shard 3, with followers; what it answered, by request."""
-
-    def __init__(self, *followers: str, **given_: Any) -> None:
-        self.cluster: Cluster = cluster_of(*followers, **given_)
-        self.shard: Shard = own(self.cluster, SHARD)
-        for name in followers:
-            self.cluster.cursors[name] = Cursor(-1, name)
-        self.owner = Owner(self.cluster)
-
-    def write(
-        self, seq: int, verb: str = "update", path: Any = ("k",), value: Any = None, *,
-        number: int = 0, level: int = COMMIT, expect: Any = None, ttl_ms: int = 0,
-        dest: Dest = DEST,
-    ) -> None:
-        packed = value if type(value) is bytes else pack(seq if value is None else value)
-        row = Row(number or seq, verb, path, packed, seq, level, expect, ttl_ms)
-        self.owner.write(dest, row, self.shard)
-
-    def told(self) -> dict[int, tuple[int, int, Any]]:
-        """Take the answers: status, offset and value by request."""
-        found: dict[int, tuple[int, int, Any]] = {}
-        for columns in self.owner.answers.values():
-            rows = zip(
-                columns.numbers, columns.statuses, columns.offsets, columns.values, strict=True
-            )
-            for number, status, offset, value in rows:
-                found[number] = (status, offset, unpack(value) if type(value) is bytes else value)
-        self.owner.answers.clear()
-        return found
-
-    def acknowledge(self, name: str, end: int, synced: int | None = None) -> None:
-        disks = None if synced is None else [synced]
-        self.owner.acknowledged(name, self.shard.term, [SHARD], [end], disks)
-
+from tests.core.owned import DEST, SHARD, Owned
+from tests.core.parts import ONE, alone, bodies, data
 
 # --- R10: dense numbers, each once
 
@@ -102,6 +57,60 @@ def test_the_next_of_a_session_is_logged_applied_and_answered() -> None:
     assert owned.shard.log.records[1][:5] == (owned.shard.term, 2, DATA, "s", 1)
     owned.cluster.flush_log()
     assert [(n, [r.number for r in rs]) for n, rs in owned.cluster.changes] == [([3, 3], [2, 3])]
+
+
+MANY: Any = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c", ("a", "x"), (), None, 7]), st.sampled_from([0, 1, 1, 1, 2]),
+    ),
+    min_size=1, max_size=20,
+)  # fmt: skip
+
+
+@given(MANY, st.sampled_from(["update", "add", "push"]), st.sampled_from([AUTO, COMMIT, 1]),
+       st.sets(st.integers(0, 7)), st.booleans())  # fmt: skip
+def test_many_at_once_are_what_they_are_one_by_one(
+    asked: list[tuple[Any, int]], verb: str, level: int, foreign: set[int], followed: bool
+) -> None:
+    pair = [alone(handled=False) for _ in range(2)]
+    last: dict[int, int] = {}
+    rows: list[Row] = []
+    for number, (key, step) in enumerate(asked, 1):
+        path = key if key is None or type(key) is tuple else (key,)
+        shard = pair[0][0].place(verb, path, ONE) if path else 0
+        seq = last[shard] = last.get(shard, 0) + step
+        rows.append(Row(number, verb, path, pack(number), seq, level, None, 0))
+    for router, cluster in pair:
+        router.want_proxy = bool
+        for number in foreign:
+            cluster.shards[number].role, cluster.shards[number].owner = FOLLOWER, "other"
+        if followed:
+            cluster.cursors["other"] = Cursor(-1, "other")
+    (router, cluster), (other, beside) = pair
+    router.on_request("c", unpack_body(pack_body(write("c", 0, "s", rows))), client=True)
+    for row in rows:
+        beside.clock.tick(beside.wall_ms)
+        other.carry_out(Dest("c", "c", "s"), 0, row)
+    for one in (cluster, beside):
+        one.flush_log()
+    undated = [
+        [[r._replace(hlc=0) for r in shard.log.records] for shard in one.shards]
+        for one in (cluster, beside)
+    ]
+    assert undated[0] == undated[1]
+    waits = [
+        [(w.number, w.level, w.reply) for s in one.shards for w in s.waits]
+        for one in (cluster, beside)
+    ]
+    assert waits[0] == waits[1]
+    stamps = [r.hlc for shard in cluster.shards for r in shard.log.records if r.kind == DATA]
+    assert len({*stamps}) == len(stamps)
+    told = [
+        sorted((c.numbers[i], c.statuses[i], c.offsets[i], c.values[i])
+               for c in o._owner.answers.values() for i in range(len(c.numbers)))
+        for o in (router, other)
+    ]  # fmt: skip
+    assert told[0] == told[1]
 
 
 def test_a_duplicate_is_answered_again_and_has_no_second_effect() -> None:
@@ -244,161 +253,6 @@ def test_what_has_outlived_its_time_is_removed_by_the_log() -> None:
     assert "k" not in owned.shard.state.parts
     owned.owner.expire()
     assert owned.shard.log.end == 3
-
-
-# --- levels
-
-
-def test_a_level_is_answered_when_so_many_have_it() -> None:
-    owned = Owned("a", "b", "d")
-    for seq, level in enumerate((COMMIT, AUTO, 1, 2, MAJORITY, ALL), 1):
-        owned.write(seq, level=level)
-    assert owned.told() == {1: (OK, 2, None)}
-    owned.acknowledge("a", 7)
-    assert set(owned.told()) == {2, 3}
-    owned.acknowledge("b", 7)
-    assert set(owned.told()) == {4, 5}, "two others and this one are a majority of four"
-    owned.acknowledge("d", 7)
-    assert set(owned.told()) == {6}
-    assert owned.cluster.waiting == set()
-
-
-def test_alone_most_levels_are_reached_at_once_but_none_that_names_others() -> None:
-    owned = Owned()
-    for seq, level in enumerate((COMMIT, AUTO, MAJORITY, ALL, 1), 1):
-        owned.write(seq, level=level)
-    assert set(owned.told()) == {1, 2, 3, 4}
-
-
-def test_all_is_not_reached_while_known_servers_are_not_followers_yet() -> None:
-    owned = Owned("a")
-    owned.cluster.cursors.clear()
-    owned.write(1, level=ALL)
-    assert owned.told() == {}
-
-
-def test_disks_count_by_what_they_hold() -> None:
-    owned = Owned("a", "b")
-    owned.write(1, level=DURABLE - 1)
-    owned.write(2, level=DURABLE - 2)
-    owned.acknowledge("a", 3)
-    assert owned.told() == {}
-    owned.acknowledge("a", 3, 3)
-    assert set(owned.told()) == {1}
-    owned.acknowledge("b", 3, 2)
-    assert owned.told() == {}
-    owned.acknowledge("b", 3, 99)
-    assert set(owned.told()) == {2}
-    assert owned.cluster.cursors["b"].durable[SHARD] == 3, "no more than the log holds"
-
-
-def test_word_of_a_stranger_or_of_another_term_counts_for_nothing() -> None:
-    owned = Owned("a")
-    owned.write(1, level=1)
-    owned.acknowledge("stranger", 2, 2)
-    owned.owner.acknowledged("a", Term(9, 9), [SHARD], [2], [2])
-    owned.acknowledge("a", 1)
-    assert owned.told() == {}
-    owned.acknowledge("a", 99)
-    assert (set(owned.told()), owned.cluster.cursors["a"].match[SHARD]) == ({1}, 2)
-
-
-def test_who_waited_too_long_hears_how_far_it_came() -> None:
-    owned = Owned("a", "b")
-    owned.write(1, level=2)
-    owned.write(2, level=DURABLE - 2)
-    owned.acknowledge("a", 3, 3)
-    owned.owner.late()
-    assert owned.told() == {}
-    owned.cluster.now += owned.cluster.constants.requests.timeout / 1000
-    owned.owner.late()
-    assert owned.told() == {
-        1: (NOT_REPLICATED, 2, [2, 1]), 2: (NOT_REPLICATED, 3, [DURABLE - 2, 1])
-    }  # fmt: skip
-    assert owned.cluster.waiting == set()
-
-
-def test_who_waited_is_sent_to_the_next_owner() -> None:
-    owned = Owned("a")
-    owned.write(1, level=1)
-    owned.shard.promise(Term(9, 9))
-    owned.owner.lost(owned.shard)
-    assert owned.told() == {1: (RETRY, 0, None)}
-    assert not owned.shard.waits
-
-
-def test_fewer_servers_may_be_all_of_them() -> None:
-    owned = Owned("a", "b")
-    owned.write(1, level=ALL)
-    owned.acknowledge("a", 2)
-    assert owned.told() == {}
-    del owned.cluster.cursors["b"]
-    owned.owner.resolve_all()
-    assert set(owned.told()) == {1}
-
-
-# --- quorum mode (R5)
-
-
-def voted() -> Owned:
-    owned = Owned("a", "b", quorum=Quorum(("me", "a", "b")))
-    owned.shard.synced = 1
-    return owned
-
-
-def test_who_begins_to_follow_is_told_what_is_committed() -> None:
-    """Of a shard that nobody writes nothing else would tell it."""
-    owned = voted()
-    owned.write(1)
-    owned.shard.synced = 2
-    owned.acknowledge("a", 2, 2)
-    owned.cluster.flush_commits()
-    told = [[*owned.shard.term], [SHARD], [2]]
-    assert bodies(owned.cluster, frame.COMMITTED) == [told] * 2, "to all"
-    owned.acknowledge("b", 1, 1)
-    assert bodies(owned.cluster, frame.COMMITTED) == [told]
-    owned.acknowledge("b", 2, 2)
-    assert bodies(owned.cluster, frame.COMMITTED) == [], "once"
-
-
-def test_a_write_is_committed_by_the_disks_of_a_majority() -> None:
-    owned = voted()
-    owned.write(1)
-    owned.write(2, "push", ("k",), 1)
-    owned.acknowledge("a", 3, 1)
-    assert owned.told() == {}
-    owned.acknowledge("a", 3, 3)
-    assert owned.told() == {}, "with its own disk it is one of three"
-    owned.shard.synced = 3
-    owned.owner.safer(owned.shard)
-    assert owned.told() == {1: (OK, 2, None), 2: (WRONG, 0, pytest.approx(None))} or True
-    assert owned.shard.prefix is not None
-    assert owned.shard.prefix.commit == 3
-    owned.cluster.flush_commits()
-    assert bodies(owned.cluster, frame.COMMITTED) == [[[*owned.shard.term], [SHARD], [3]]] * 2
-
-
-def test_records_of_an_earlier_term_are_committed_only_with_one_of_the_own() -> None:
-    owned = voted()
-    shard = owned.shard
-    shard.append(data(shard.term, 2))
-    later = Term(2, owned.cluster.boot)
-    shard.promised = shard.term = later
-    shard.append(shard.log.records[0]._replace(term=later, number=3, origin=(Term(1, 100), 2)))
-    shard.synced = 3
-    owned.acknowledge("a", 3, 2)
-    assert shard.prefix is not None
-    assert shard.prefix.commit == 0, "Raft, figure 8"
-    owned.acknowledge("a", 3, 3)
-    assert shard.prefix.commit == 3
-
-
-def test_without_a_majority_it_is_said_that_the_write_may_yet_be() -> None:
-    owned = voted()
-    owned.write(1)
-    owned.cluster.now += owned.cluster.constants.requests.timeout / 1000
-    owned.owner.late()
-    assert owned.told() == {1: (NO_QUORUM, 0, [3, 2])}
 
 
 # --- with a handler

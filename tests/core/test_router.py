@@ -25,7 +25,8 @@ from rxfero.core.call import (
 from rxfero.core.messages import PENDING, Dest
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
-from rxfero.core.router import NIL, Router, Row, check_replies, read_requests
+from rxfero.core.router import NIL, Router
+from rxfero.core.rows import Row
 from rxfero.core.value import pack, unpack
 from rxfero.errors import ProtocolError
 from tests.core.parts import (
@@ -354,20 +355,6 @@ def test_requests_that_are_none_are_refused_and_change_nothing(
     assert [shape(shard) for shard in cluster.shards] == before
 
 
-@pytest.mark.parametrize("body", [[], [1], request()[:-1], [*request(), None]], ids=repr)
-def test_a_body_of_another_length_is_refused(body: list[Any]) -> None:
-    with pytest.raises(ProtocolError):
-        read_requests(body, 100)
-
-
-def test_no_more_requests_in_a_frame_than_the_limit() -> None:
-    columns: Any = {"keys": ["k"] * 3, "values": [ONE] * 3, "seqs": [1, 2, 3]}
-    body = request(numbers=[1, 3], **columns)
-    assert len(read_requests(body, 3)[-1]) == 3
-    with pytest.raises(ProtocolError):
-        read_requests(body, 2)
-
-
 def test_a_client_whose_value_is_none_is_refused() -> None:
     router, _ = alone()
     with pytest.raises(ProtocolError):
@@ -418,7 +405,6 @@ def test_an_answer_that_cannot_be_one_settles_nothing(at: int, column: Any) -> N
     with pytest.raises(ProtocolError):
         router.on_reply(body)
     assert (router.settled, list(router.requests.pending.values())) == ([], calls)
-    check_replies(2, [0, NO_QUORUM], [0, 1], [None, 3])
 
 
 @pytest.mark.parametrize("body", [[], ["me"], [None] * 7, [b"me", "s", [1, 1], *[None] * 4]])

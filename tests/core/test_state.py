@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxfero.core.change import DATA, LOST, Record
-from rxfero.core.path import Path
+from rxfero.core.path import Path, wire
 from rxfero.core.position import Term
 from rxfero.core.state import State, pairs_of
 from rxfero.core.tree import Tree
@@ -32,7 +32,7 @@ NIL = pack(None)
 def record(
     number: int, verb: str, path: tuple[Any, ...], value: bytes = NIL, expires: int = 0
 ) -> Record:
-    return Record(TERM, number, DATA, f"s{number % 3}", number, path, verb, value, number << 16,
+    return Record(TERM, number, DATA, f"s{number % 3}", number, wire(path), verb, value, number << 16,
                   None, expires)  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def test_levels_are_the_containers_on_the_longest_way_down(value: Any) -> None:
 
 
 def test_a_tree_opens_a_record() -> None:
-    record = Record(ZERO_TERM, 3, DATA, "s", 4, ("k",), "update", pack([1]), 5, None, 6)
+    record = Record(ZERO_TERM, 3, DATA, "s", 4, "k", "update", pack([1]), 5, None, 6)
     opened = Tree.of(record)
     assert opened.root == [1]
     assert (opened.number, opened.sid, opened.seq, opened.hlc, opened.expires) == (3, "s", 4, 5, 6)

@@ -22,7 +22,7 @@ BYTES_MAX = 6000
 
 TERM = Term(1, 7)
 RECORDS = [
-    Record(TERM, 1, DATA, "x0-1", 1, ("k0",), "update", b"\x01", 1 << 40, None, 0),
+    Record(TERM, 1, DATA, "x0-1", 1, "k0", "update", b"\x01", 1 << 40, None, 0),
     Record(TERM, 2, LOST, "x0-1", 2, ("k0", "f"), "update", b"\xa1a", 2 << 40, (Term(1, 3), 9), 0),
     Record(TERM, 3, MERGE, "", 0, (), "", pack([[1, 3, 9, 9]]), 3 << 40, None, 0),
 ]

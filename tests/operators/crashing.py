@@ -28,7 +28,7 @@ class Input:
 
         number = self._ends[shard] = self._ends.get(shard, 0) + 1
         record = Record(
-            Term(1, 7), number, DATA, "w", number, (f"k{shard}",), "update", pack(value),
+            Term(1, 7), number, DATA, "w", number, f"k{shard}", "update", pack(value),
             len(self.history), None, 0,
         )  # fmt: skip
         change = Change.of(shard, record)

@@ -617,7 +617,7 @@ def test_what_is_below_a_promise_changes_nothing() -> None:
     theirs, mine = shard_at(owner, key), shard_at(other, key)
     old, higher = theirs.term, theirs.term._replace(n=theirs.term.n + 5)
     end = mine.log.end
-    stale = Record(old, end + 1, DATA, "s", 1, (key,), "update", pack("late"), 1 << 50, None, 0)
+    stale = Record(old, end + 1, DATA, "s", 1, key, "update", pack("late"), 1 << 50, None, 0)
     append = columns.write(old, [mine.id], [stale])
     theirs.append(stale)
     snaps = catchup.snapshot(theirs, old, end)
@@ -647,7 +647,7 @@ def test_a_record_that_does_not_match_is_answered_with_the_history() -> None:
     done(world, write(owner, key, "before"))
     shard = shard_at(other, key)
     term, end = shard.promised, shard.log.end
-    late = Record(term, end + 2, DATA, "s", 1, (key,), "update", pack(2), 1 << 50, None, 0)
+    late = Record(term, end + 2, DATA, "s", 1, key, "update", pack(2), 1 << 50, None, 0)
     beside = late._replace(term=term._replace(n=term.n + 1), number=end)
     link = other.replica.cluster.servers[owner.name]
     for record in (late, beside):

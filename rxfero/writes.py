@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Key = str | int | tuple[str | int, ...] | Path
 NIL = b"\xc0"
+SMALL = 4096  # bytes of a value that every frame can carry
 
 
 class _Unset:
@@ -55,7 +56,14 @@ class Writes:
             ValueRefused: the key or value cannot be stored.
             Overloaded, Closed.
         """
-        return self._write("update", Path.parse(key), pack(value), expect, ttl, ack)
+        if expect is not UNSET or ttl is not None or ack is not None:
+            return self._write("update", Path.parse(key), pack(value), expect, ttl, ack)
+        node, packed = self._node, pack(value)
+        if len(packed) > SMALL:
+            check_size(node, packed)
+        guarantee = Guarantee(node, "update", Path.parse(key), packed, self._ack)
+        node.submit(guarantee)
+        return guarantee
 
     def add(self, *args: Any, ttl: float | None = None, ack: Level | None = None) -> Guarantee:
         """Add a value: ``add(key, value)`` at a path, ``add(value)`` under the next free integer.
@@ -151,7 +159,7 @@ class Writes:
         ack: Level | None,
     ) -> Guarantee:
         node = self._node
-        if len(packed) > 4096:
+        if len(packed) > SMALL:
             check_size(node, packed)
         level = self._ack if ack is None else level_of(ack)
         condition = None if expect is UNSET else _condition(expect)

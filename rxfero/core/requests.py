@@ -14,7 +14,7 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
@@ -253,6 +253,10 @@ class Requests:
         pending: dict[int, Call] = self.pending
         settled: list[Call] = []
         self._progress, self._retry_s = now, RETRY_S
+        if statuses is None and values is None and offsets is not None and self._follows is None:
+            written = self._written(numbers, term, offsets)
+            if written is not None:
+                return written
         freed = 0
         kept = self._kept
         for i, number in enumerate(numbers):
@@ -297,12 +301,31 @@ class Requests:
             self._trim()
         return settled
 
+    def _written(self, numbers: Any, term: Term, offsets: Any) -> list[Call] | None:
+        """Take the answers to writes that all went well, as columns; None when some need more."""
+        calls: list[Any] = list(map(self.pending.get, numbers))
+        if len({*numbers}) < len(calls) or None in calls or 0 in offsets or not self._kept.keys().isdisjoint(numbers):
+            return None
+        if any([c.done or not c.seq or c.status or c.result is not None for c in calls]):
+            return None
+        for call, at in zip(calls, offsets, strict=True):
+            call.offset = _new(Offset, (call.shard, term, at))
+            call.done = True
+        deque(map(self.pending.pop, numbers), 0)
+        size = sum([len(c.value) for c in calls]) + 64 * len(calls)
+        self.bytes -= size
+        self._kept_bytes += size
+        self._kept.update(zip(numbers, calls, strict=True))
+        self._trim()
+        return calls
+
     def _trim(self) -> None:
         """Keep the retain window: the oldest acknowledged writes go first."""
-        kept = self._kept
+        kept, held = self._kept, self._kept_bytes
         records, size = self._retain
-        while len(kept) > records or self._kept_bytes > size:
-            self._kept_bytes -= kept.popitem(last=False)[1].size
+        while len(kept) > records or held > size:
+            held -= len(kept.popitem(last=False)[1].value) + 64
+        self._kept_bytes = held
 
     def safe(self, term: Term, points: dict[int, int], shards: list[Shard]) -> None:
         """Forget the retained writes that every live server holds (R12).

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -132,6 +132,40 @@ def test_an_answer_settles_its_call_once() -> None:
     assert call.status == OK
     assert requests.reply([1, 2, 2], None, TERM, None, None, 0.0) == [other]
     assert (other.offset, requests.bytes) == (None, 0)
+
+
+ASKED = 8
+ANSWERS: Any = st.lists(
+    st.lists(st.tuples(st.integers(1, ASKED + 1), st.sampled_from([0, 1, 2, 3, 4])), min_size=1),
+    min_size=1, max_size=4,
+)  # fmt: skip
+
+
+@given(st.lists(st.booleans(), min_size=ASKED, max_size=ASKED), st.sets(st.integers(1, ASKED)),
+       ANSWERS, st.integers(1, 5))  # fmt: skip
+def test_a_column_of_answers_is_what_they_are_one_by_one(
+    writes: list[bool], late: set[int], answers: list[list[tuple[int, int]]], kept: int
+) -> None:
+    pair = [requests_of(kept) for _ in range(2)]
+    for requests in pair:
+        for number, writing in enumerate(writes, 1):
+            sent(requests, write(b"*" * number) if writing else message())
+            requests.pending[number].done = number in late
+    for column in answers:
+        told = [[c.number for c in pair[0].reply(*zip_reply(column), 1.0)], []]
+        for answer_ in column:
+            told[1] += [c.number for c in pair[1].reply(*zip_reply([answer_]), 1.0)]
+        assert told[0] == told[1]
+        assert shape_of(pair[0]) == shape_of(pair[1])
+
+
+def zip_reply(column: list[tuple[int, int]]) -> tuple[Any, ...]:
+    return [number for number, _ in column], None, TERM, [offset for _, offset in column], None
+
+
+def shape_of(requests: Requests) -> Any:
+    kept = {n: (c.offset, c.done, c.status) for n, c in requests._kept.items()}
+    return list(requests.pending), kept, list(kept), requests._kept_bytes, requests.bytes
 
 
 def test_answers_to_messages_settle_those_that_are_known() -> None:

@@ -440,7 +440,7 @@ class Node:
                 self._handler(list(ready.requests))
         requests = replica.requests
         moved = ready.frames or ready.settled or ready.answered
-        if requests.number != asked or (requests.unsent and moved):
+        if replica.cluster.more or requests.number != asked or (requests.unsent and moved):
             self.mark()
         if self._conditions:
             for predicate, future in list(self._conditions):

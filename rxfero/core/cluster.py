@@ -64,6 +64,7 @@ class Cluster:
         self.touched: set[int] = set()  # owned shards whose stable point may have moved
         self.waiting: set[int] = set()  # owned shards with replies that wait for replicas
         self.expiring: set[int] = set()
+        self.more = False  # whether there is more to stream to a follower than this turn took
         self.index: dict[str | int, int] = {}  # shard of each key, with a partition function
         self.frames: list[tuple[int, bytes]] = []
         self.changes: list[tuple[list[int], list[Record]]] = []
@@ -240,10 +241,14 @@ class Cluster:
     # --- catching up
 
     def pump(self, cursor: Cursor, kind: int) -> None:
-        """Stream to a follower what it is behind, as far as its link takes it (3.7)."""
+        """Stream to a follower what it is behind, as far as its link takes it (3.7).
+
+        No more in a turn than pauses a link (`credit.log`): so the follower reads what is sent
+        while the next is made, and little waits for one that is slow. `more` tells of a rest.
+        """
         if cursor.paused or cursor.live or not self.reaches(cursor.name):
             return
-        room = self.constants.outbox.max
+        room, left = self.constants.outbox.max, self.constants.credit.log
         by_fence: dict[Term, list[int]] = {}
         for number in list(cursor.behind):
             shard = self.shards[number]
@@ -253,9 +258,16 @@ class Cluster:
             fence = shard.term if kind == frame.APPEND else ZERO_TERM
             by_fence.setdefault(fence, []).append(number)
         for fence, numbers in by_fence.items():
-            for body, _ in catchup.tails(cursor, self.shards, fence, numbers, room):
+            for body, size in catchup.tails(cursor, self.shards, fence, numbers, room):
                 self.say(cursor.name, kind, body)
+                left -= size
+                if left <= 0:
+                    self.more = True
+                    return
         for number, point in list(cursor.snaps.items()):
+            if left <= 0:
+                self.more = True
+                return
             shard = self.shards[number]
             if kind == frame.FEED and shard.seen < shard.log.base:
                 continue  # what its state will be is not known to be committed yet
@@ -265,6 +277,7 @@ class Cluster:
             fence = shard.term if kind == frame.APPEND else ZERO_TERM
             for body in catchup.snapshot(shard, fence, point, seen=kind == frame.FEED):
                 self.say(cursor.name, frame.SNAP, body)
+                left -= len(body[-1])
 
     def acknowledge(self, owner: str, fence: Term, ends: dict[int, int]) -> None:
         """Remember to tell an owner how far this node follows its shards."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby, repeat
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import KINDS, Record
@@ -23,6 +24,7 @@ from rxfero.errors import ProtocolError
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 _FIELDS = 13
 HIGHEST = 1 << 62  # number or count that can be one: what is added to it still fits the wire
+RUN = 4  # records of a shard in a frame, on the average, from which on they are taken together
 SHORT = 256  # characters of a key that is certainly within its limit of 1024 bytes
 
 
@@ -60,12 +62,12 @@ def read_keys(keys: list[Any]) -> list[Any]:
         sizes = list(map(len, keys))
         if min(sizes) > 0 and max(sizes) <= SHORT:
             return keys
-    return [_read_key(key) for key in keys]
+    return [
+        key if type(key) is str and 0 < len(key) <= SHORT else _read_key(key) for key in keys
+    ]
 
 
 def _read_key(key: Any) -> str | int | tuple[Any, ...]:
-    if type(key) is str and 0 < len(key) <= SHORT:
-        return key
     return () if key == [] else wire(from_wire(key))
 
 
@@ -102,7 +104,7 @@ def is_column(value: Any, count: int | None = None) -> bool:
 def whole_numbers(columns: list[Any]) -> bool:
     """Whether columns (none of them empty) hold whole numbers and nothing else."""
     numbers: Iterable[Any] = chain.from_iterable(columns)
-    return {type(n) for n in numbers} == {int} and min(map(min, columns)) >= 0
+    return {*map(type, numbers)} == {int} and min(map(min, columns)) >= 0
 
 
 def check_shards(numbers: Any, count: int) -> None:
@@ -143,9 +145,9 @@ def read(body: list[Any], limit: int) -> Batch:
         for column in columns:
             if not is_column(column, count):
                 raise ProtocolError(f"a column that does not hold {count} values")
-        if {type(v) for v in values} != {bytes}:
+        if {*map(type, values)} != {bytes}:
             raise ProtocolError("a value that is no byte string")
-        if type(verbs) is not str and {type(v) for v in verbs} != {str}:
+        if type(verbs) is not str and {*map(type, verbs)} != {str}:
             raise ProtocolError("a verb that is no text")
         dense = type(stamps) is int
         whole = [numbers, seqs, where, [stamps] if dense else stamps, kinds or [0], ends or [0]]
@@ -220,9 +222,24 @@ def read_numbers(spec: Any, limit: int) -> Sequence[int]:
         return range(first, first + rest)
     if first == 0 and type(rest) is list and 0 < len(cast("list[Any]", rest)) <= limit:
         numbers = cast("list[Any]", rest)
-        if {type(n) for n in numbers} == {int} and min(numbers) > 0 and max(numbers) < HIGHEST:
+        if {*map(type, numbers)} == {int} and min(numbers) > 0 and max(numbers) < HIGHEST:
             return numbers
     raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
+
+
+def pieces(
+    where: list[int], records: list[Record]
+) -> Iterable[tuple[int, Sequence[Record]]]:
+    """Give records as (shard, some of it that follow each other and are of one kind).
+
+    Whoever catches up gets long runs of one shard. In a live frame there is next to none, and to
+    look for them costs more than it saves: there each piece is one record.
+    """
+    if len({*where}) * RUN > len(where):
+        return zip(where, zip(records, strict=True), strict=True)
+    kinds = [record.kind for record in records]
+    grouped = groupby(zip(where, kinds, records, strict=True), itemgetter(0, 1))
+    return ((shard, [row[2] for row in rows]) for (shard, _), rows in grouped)
 
 
 def of_shards(

@@ -8,6 +8,7 @@ cursors set.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rxfero.core import catchup, columns, frame
@@ -47,7 +48,7 @@ class Follower:
         known: dict[int, int] = {}
         where: list[int] = []
         grown: list[Record] = []
-        for number, record in zip(batch.shards, batch.records, strict=True):
+        for number, run in columns.pieces(batch.shards, batch.records):
             shard = shards[number]
             if fence != shard.promised:
                 if fence < shard.promised:
@@ -56,19 +57,9 @@ class Follower:
                 if cluster.promise(shard, fence):
                     self._succession.lost.append(shard)
             shard.owner = source
-            verdict = shard.follow(record)
-            if verdict == GREW:
-                where.append(number)
-                grown.append(record)
-                known[number] = record.number
-                if record.kind == LOST:
-                    cluster.conflict(number, (record,))
-                elif record.expires and record.kind == DATA:
-                    cluster.expiring.add(number)
-            elif verdict == KNOWN:
-                known[number] = record.number
-            else:
-                missing[number] = None
+            last = self._take(number, run, where, grown, missing)
+            if last:
+                known[number] = last
         cluster.clock.observe(batch.records[-1].hlc)
         if grown:
             cluster.followed(where, grown)
@@ -80,6 +71,31 @@ class Follower:
             rows = [catchup.history(shards[number]) for number in missing]
             cluster.say(source, frame.NACK, [fence, rows])
 
+    def _take(
+        self, number: int, run: Sequence[Record], where: list[int], grown: list[Record],
+        missing: dict[int, None],
+    ) -> int:
+        """Let a shard follow some records; give the number of the last that is here now, or 0."""
+        shard, last = self._cluster.shards[number], 0
+        if len(run) > 1 and shard.follow_run(run):
+            where += [number] * len(run)
+            grown += run
+            return run[-1].number
+        for record in run:
+            verdict = shard.follow(record)
+            if verdict == GREW:
+                where.append(number)
+                grown.append(record)
+                if record.kind == LOST:
+                    self._cluster.conflict(number, (record,))
+                elif record.expires and record.kind == DATA:
+                    self._cluster.expiring.add(number)
+            elif verdict != KNOWN:
+                missing[number] = None
+                continue
+            last = record.number
+        return last
+
     def on_feed(self, source: str, body: list[Any]) -> None:
         """Follow the server that feeds this client."""
         cluster = self._cluster
@@ -89,20 +105,25 @@ class Follower:
         missing: dict[int, None] = {}
         where: list[int] = []
         grown: list[Record] = []
-        for number, record in zip(batch.shards, batch.records, strict=True):
+        for number, run in columns.pieces(batch.shards, batch.records):
             shard = shards[number]
-            verdict = shard.follow(record)
-            if verdict == GREW:
-                where.append(number)
-                grown.append(record)
-                if record.kind == DATA:
-                    continue
-                if record.kind == TERM and record.term > shard.promised:
-                    shard.promised = record.term
-                if record.kind == LOST:
-                    cluster.conflict(number, (record,))
-            elif verdict != KNOWN:
-                missing[number] = None
+            if len(run) > 1 and shard.follow_run(run):
+                where += [number] * len(run)
+                grown += run
+                continue
+            for record in run:
+                verdict = shard.follow(record)
+                if verdict == GREW:
+                    where.append(number)
+                    grown.append(record)
+                    if record.kind == DATA:
+                        continue
+                    if record.kind == TERM and record.term > shard.promised:
+                        shard.promised = record.term
+                    if record.kind == LOST:
+                        cluster.conflict(number, (record,))
+                elif verdict != KNOWN:
+                    missing[number] = None
         if grown:
             cluster.followed(where, grown)
         cluster.clock.observe(batch.records[-1].hlc)
@@ -367,6 +388,7 @@ class Follower:
     def flush(self) -> None:
         """Stream to those behind; tell those who asked that they have it all."""
         cluster = self._cluster
+        cluster.more = False
         for table, kind in ((cluster.cursors, frame.APPEND), (cluster.feeds, frame.FEED)):
             for cursor in table.values():
                 if not cursor.live:

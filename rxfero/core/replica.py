@@ -583,6 +583,8 @@ class Replica:
     @property
     def deadline(self) -> float:
         """When :meth:`wake` is due at the latest, in monotonic seconds."""
+        if self.cluster.more:
+            return self.cluster.now
         dial_at = self.peering.deadline if self.peering.changed else self._dial_at
         every = [link.deadline for link in self.links.values()]
         every += (self._tick, self.requests.deadline, dial_at)

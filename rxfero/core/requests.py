@@ -250,13 +250,19 @@ class Requests:
         now: float,
     ) -> list[Call]:
         """Take a column of answers; give the calls that settled."""
-        pending: dict[int, Call] = self.pending
-        settled: list[Call] = []
         self._progress, self._retry_s = now, RETRY_S
         if statuses is None and values is None and offsets is not None and self._follows is None:
             written = self._written(numbers, term, offsets)
             if written is not None:
                 return written
+        return self._each(numbers, statuses, term, offsets, values, now)
+
+    def _each(
+        self, numbers: Any, statuses: list[int] | None, term: Term, offsets: Any, values: Any,
+        now: float,
+    ) -> list[Call]:
+        pending: dict[int, Call] = self.pending
+        settled: list[Call] = []
         freed = 0
         kept = self._kept
         for i, number in enumerate(numbers):
@@ -303,10 +309,12 @@ class Requests:
 
     def _written(self, numbers: Any, term: Term, offsets: Any) -> list[Call] | None:
         """Take the answers to writes that all went well, as columns; None when some need more."""
-        calls: list[Any] = list(map(self.pending.get, numbers))
-        if len({*numbers}) < len(calls) or None in calls or 0 in offsets or not self._kept.keys().isdisjoint(numbers):
+        if len({*numbers}) < len(numbers) or not self._kept.keys().isdisjoint(numbers):
             return None
-        if any([c.done or not c.seq or c.status or c.result is not None for c in calls]):
+        calls: list[Any] = list(map(self.pending.get, numbers))
+        if None in calls or 0 in offsets:
+            return None
+        if any(c.done or not c.seq or c.status or c.result is not None for c in calls):
             return None
         for call, at in zip(calls, offsets, strict=True):
             call.offset = _new(Offset, (call.shard, term, at))

@@ -15,6 +15,7 @@ The module does not know what a record does, and it never answers anybody.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 CAP = 256  # sessions remembered a shard
@@ -185,6 +186,30 @@ class Sessions:
         session.last = number
         if hlc > session.hlc:
             session.hlc = hlc
+        if len(self._table) > self._cap:
+            self._evict()
+
+    def note_run(
+        self, sids: Sequence[str], seqs: Sequence[int], numbers: Sequence[int],
+        stamps: Sequence[int],
+    ) -> None:
+        """Do as :meth:`note` for each of several records, given as columns."""
+        count, sid, last = len(seqs), sids[0], seqs[-1]
+        session = self._table.get(sid) or Session()
+        due = session.floor + 1
+        if session.sparse or sids.count(sid) < count or seqs != tuple(range(due, due + count)):
+            for sid, seq, number, stamp in zip(sids, seqs, numbers, stamps, strict=True):
+                self.note(sid, seq, number, stamp)
+            return
+        session.floor = session.top = last
+        if last == count < WINDOW:
+            session.places = [0, *numbers]
+        else:
+            for seq, number in zip(seqs[-WINDOW:], numbers[-WINDOW:], strict=True):
+                session.put(seq, number)
+        session.last = numbers[-1]
+        session.hlc = max(session.hlc, *stamps)
+        self._table[sid] = session
         if len(self._table) > self._cap:
             self._evict()
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
@@ -205,6 +206,32 @@ class Shard:
         if number <= log.base or log.term_at(number) == record.term:
             return KNOWN
         return DIVERGED
+
+    def follow_run(self, records: Sequence[Record]) -> bool:
+        """Take records that plainly continue the log, all in one go; False: none was taken.
+
+        Does what :meth:`follow` does with each; whoever joins gets its records so.
+        """
+        log, count = self.log, len(records)
+        terms, numbers, kinds, sids, seqs, keys, verbs, values, stamps, _, expires = zip(
+            *records, strict=True
+        )
+        first = log.end + 1
+        if (
+            numbers != tuple(range(first, first + count))
+            or terms.count(log.last_term) != count
+            or any(kinds)
+            or any(expires)
+            or not WHOLE.issuperset(verbs)
+            or tuple in set(map(type, keys))
+        ):
+            return False
+        log.records += records
+        log.end += count
+        log.bytes += sum(map(len, values)) + OVERHEAD * count
+        self.state.parts.update(zip(keys, records, strict=True))
+        self.sessions.note_run(sids, seqs, numbers, stamps)
+        return True
 
     def apply(self, record: Record) -> None:
         """Let a logged record take effect; a pure function of the log."""

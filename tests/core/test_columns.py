@@ -48,6 +48,16 @@ def sent(body: list[Any]) -> list[Any]:
 
 
 @settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=12), st.data())
+def test_pieces_are_the_records_in_their_order(where: list[int], data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.integers(0, 1), min_size=len(where), max_size=len(where)))
+    given_ = [Record(A, n, kind, "s", n, "k", "add", b"", n, None, 0) for n, kind in enumerate(kinds)]
+    found = [(shard, list(run)) for shard, run in columns.pieces(where, given_)]
+    assert [record for _, run in found for record in run] == given_
+    assert [shard for shard, run in found for _ in run] == where
+    assert all(len({record.kind for record in run}) == 1 for _, run in found)
+
+
 @given(terms, records, st.data())
 def test_records_come_back_as_they_went(fence: Term, given_: list[Record], data: Any) -> None:
     where = data.draw(st.lists(st.integers(0, 3), min_size=len(given_), max_size=len(given_)))

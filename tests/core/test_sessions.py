@@ -68,6 +68,35 @@ def noted_dump(sessions: Sessions) -> list[object]:
     return again.dump()
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 2 * WINDOW)), min_size=1, max_size=8),
+    st.integers(1, 3),
+)
+def test_a_run_is_noted_as_its_numbers_are_one_by_one(
+    runs: list[tuple[str, int]], cap: int
+) -> None:
+    last, place = dict.fromkeys("abc", 0), 0
+    one, other = Sessions(cap), Sessions(cap)
+    for sid, count in runs:
+        seqs = tuple(range(last[sid] + 1, last[sid] + 1 + count))
+        numbers = tuple(range(place + 1, place + 1 + count))
+        last[sid], place = seqs[-1], numbers[-1]
+        for seq, number in zip(seqs, numbers, strict=True):
+            one.note(sid, seq, number, 7 * number % 5)
+        other.note_run([sid] * count, seqs, numbers, [7 * number % 5 for number in numbers])
+        other.invariants()
+        assert one == other
+
+
+def test_a_run_of_several_sessions_or_with_holes_is_noted_too() -> None:
+    for sids, seqs in ((["a", "b", "a"], (1, 1, 2)), (["a"] * 3, (1, 3, 2)), (["a"] * 2, (0, 0))):
+        one, other = Sessions(), Sessions()
+        for number, (sid, seq) in enumerate(zip(sids, seqs, strict=True), 1):
+            one.note(sid, seq, number, number)
+        other.note_run(sids, seqs, range(1, len(seqs) + 1), range(1, len(seqs) + 1))
+        assert one == other
+
+
 def test_a_number_noted_twice_counts_once() -> None:
     sessions = noted([("a", 1, 1), ("a", 3, 2), ("a", 3, 9), ("a", 1, 9)])
     assert sessions.number_of("a", 3) == 2

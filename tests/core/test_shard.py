@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rxfero.core.change import COUNT, LOST, MERGE, VOID, Record
+from rxfero.core.columns import pieces
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.shard import (
     CANDIDATE,
@@ -132,6 +133,25 @@ def lead(moves: list[Any]) -> Shard:
     return shard
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"number": 4}, {"number": 6}, {"term": Term(2, 5)}, {"kind": LOST}, {"expires": 9},
+     {"verb": "remove"}, {"key": ("k", "x")}],
+    ids=repr,
+)  # fmt: skip
+def test_only_plain_records_that_follow_are_taken_as_a_run(changed: dict[str, Any]) -> None:
+    shard = fill(Shard(0), *[Term(1, 5)] * 3)
+    plain = [data(Term(1, 5), number, sid="r", seq=number - 3) for number in (4, 5, 6)]
+    before = shape(shard)
+    broken = [plain[0], plain[1]._replace(**changed), plain[2]]
+    assert not shard.follow_run(broken)
+    assert shape(shard) == before
+    assert shard.follow_run(plain)
+    assert shard.log.records[-3:] == plain
+    assert shard.sessions.number_of("r", 3) == 6
+    shard.invariants()
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps, st.integers(0, 25))
 def test_the_fold_is_a_function_of_the_log(moves: list[Any], at: int) -> None:
@@ -148,6 +168,12 @@ def test_the_fold_is_a_function_of_the_log(moves: list[Any], at: int) -> None:
         slow.log.append(record)
         slow.apply(record)
     assert slow.dump() == owner.dump()
+    joined = Shard(0)  # in runs, as whoever catches up gets them
+    for _, run in pieces([0] * len(records), records):
+        if not joined.follow_run(list(run)):
+            assert [joined.follow(record) for record in run] == [GREW] * len(run)
+    joined.invariants()
+    assert (joined.dump(), joined.log.records) == (owner.dump(), records)
     early = Shard(0)
     for record in records[:at]:
         early.follow(record)

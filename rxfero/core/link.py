@@ -39,6 +39,7 @@ from rxfero.errors import HandshakeRefused, ProtocolError
 __all__ = ["TRANSITIONS", "Identity", "Link", "keep"]
 
 REASON_MAX: Final = 500  # most characters of a reason kept from a peer
+AUTH_MS: Final = 5_000  # to prove that a secret is known: who does not is not kept waiting for long
 _PONG_GAP_S: Final = 0.005  # least time between two PONGs: a peer cannot make us write without end
 
 TRANSITIONS: Final[dict[str, dict[int, str]]] = {
@@ -80,7 +81,8 @@ class Link:
         now: Monotonic seconds.
         ping_ms: Milliseconds between PINGs.
         dead_ms: Milliseconds of silence after which the peer is given up.
-        timeout_ms: Milliseconds within which the handshake must be done.
+        timeout_ms: Milliseconds within which the handshake must be done; with a secret, at most
+            `AUTH_MS`.
         secret: The cluster's shared secret, or None.
         nonce: At least 16 fresh random bytes, different for every link.
         accept: Asked last, with the (authenticated) peer: a reason to refuse it, or None.
@@ -122,6 +124,7 @@ class Link:
         self.last_heard = now
         self.payloads: list[Any] = []
         self.ping_payload: Callable[[], object] | None = None
+        timeout_ms = timeout_ms if secret is None else min(timeout_ms, AUTH_MS)
         self._ping_s, self._dead_s, self._timeout_s = ping_ms / 1e3, dead_ms / 1e3, timeout_ms / 1e3
         self._secret, self._accept = secret, accept
         self._born, self._skew_ms = now, skew_ms

@@ -590,6 +590,15 @@ def test_any_frame_is_life():
     assert both.a.state == "open"
 
 
+@pytest.mark.parametrize(("timeout_ms", "due_s"), [(10_000, 5.0), (1_000, 1.0)])
+def test_with_a_secret_a_handshake_has_no_more_than_five_seconds(
+    timeout_ms: int, due_s: float
+) -> None:
+    given = {"ping_ms": 100, "dead_ms": 500, "timeout_ms": timeout_ms, "nonce": b"n" * 16}
+    assert Link(1, NODE_B, None, 10.0, secret="known to us", **given).deadline == 10.0 + due_s
+    assert Link(1, NODE_B, None, 10.0, secret=None, **given).deadline == 10.0 + timeout_ms / 1000
+
+
 def test_a_handshake_has_its_time():
     link = make(NODE_B, now=10.0)
     assert link.deadline == 11.0

@@ -62,6 +62,7 @@ BY = " "  # in a mark: what has begun, and the boot of who does it, of whom one 
 TOLD_BYTES = 200  # of a value in the words of a refusal
 
 PLAIN = frozenset(("update", "add"))
+KEYS = {str, int}  # types of keys that are whole: of paths of one element
 ONE = (AUTO, 1)  # levels that any one other server fulfils
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 
@@ -199,32 +200,29 @@ class Owner:
         """
         _, _, sid, _, numbers, verb, keys, values, seqs, level, expects, ttls = rows
         plain = type(verb) is str and verb in PLAIN and expects is None and ttls is None
-        if not plain or type(level) is not int:
+        if not plain or type(level) is not int or 0 in seqs or not KEYS.issuperset(map(type, keys)):
             return rows
         cluster, clock = self._cluster, self._cluster.clock
         shards, count = cluster.shards, cluster.count
         at_once = not self._commit_waits and (
             level == COMMIT or (level == AUTO and not cluster.cursors)
         )
-        stamp = clock.first(clock.wall_ms, 0)
+        first = clock.first(clock.wall_ms, 0)
+        stamps = iter(range(first, first + len(numbers)))  # whose numbers take less than sums do
         where: list[int] = []
         made: list[Record] = []
         rest: list[int] = []
         for place, number, key, value, seq in zip(
             range(len(numbers)), numbers, keys, values, seqs, strict=True
         ):
-            if key.__class__ is tuple or key is None or not seq:
-                rest.append(place)
-                continue
             shard = shards[shard_of(key, count)]
             if shard.role != OWNER or not shard.sessions.is_next(sid, seq):
                 rest.append(place)
                 continue
             at = shard.log.end + 1
             record: Any = _new(
-                Record, (shard.term, at, DATA, sid, seq, key, verb, value, stamp, None, 0)
+                Record, (shard.term, at, DATA, sid, seq, key, verb, value, next(stamps), None, 0)
             )
-            stamp += 1
             shard.append(record)
             where.append(shard.id)
             made.append(record)

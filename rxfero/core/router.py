@@ -13,7 +13,8 @@ from collections.abc import Callable
 from itertools import repeat
 from typing import Any, cast
 
-from rxfero.core import frame, messages, rows
+from rxfero.core import frame, messages
+from rxfero.core import rows as columns
 from rxfero.core.call import (
     AUTO,
     COMMIT,
@@ -38,7 +39,7 @@ from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import Requests
 from rxfero.core.ring import shard_of
-from rxfero.core.rows import Row, check_replies
+from rxfero.core.rows import Row, Rows, check_replies
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import check_all, pack, unpack
 from rxfero.errors import ProtocolError
@@ -134,8 +135,11 @@ class Router:
             dest = Dest("", cluster.name, self.requests.sid)
             self._acknowledged(local)
             self._proxied = self.want_proxy()
-            for call in local:
-                self.carry_out(dest, 0, Row.of(call))
+            rows = Rows.of(requests.sid, local)
+            if self._plain and not (self._handled or self._proxied):
+                rows = self._owner.write_many(dest, rows)
+            for row in rows.gathered():
+                self.carry_out(dest, 0, row)
 
     def _flush_batches(self) -> None:
         """Send batches of messages without keys to the servers in turn, each as one frame."""
@@ -194,15 +198,15 @@ class Router:
             cluster.note("tack", len(calls))
             return
         part: list[Call] = []
-        size = 0
+        size, sid = 0, self.requests.sid
         for call in calls:
             weight = len(call.value) + 64
             if part and (len(part) >= ROWS or size + weight > room):
-                cluster.say(target, kind, rows.write(cluster.name, hops, self.requests.sid, part))
+                cluster.say(target, kind, columns.write(cluster.name, hops, sid, part))
                 part, size = [], 0
             part.append(call)
             size += weight
-        cluster.say(target, kind, rows.write(cluster.name, hops, self.requests.sid, part))
+        cluster.say(target, kind, columns.write(cluster.name, hops, sid, part))
         cluster.note("tack", len(calls))
         if kind == frame.FORWARD:
             self._acknowledged(calls)
@@ -218,7 +222,7 @@ class Router:
     def on_request(self, source: str, body: list[Any], *, client: bool) -> None:
         """Take a frame of requests: handle those of this node's keys, pass on the rest."""
         cluster = self._cluster
-        got = rows.read(body, cluster.constants.limits.records)
+        got = columns.read(body, cluster.constants.limits.records)
         to = source if client else got.to
         if client:
             got = got._replace(hops=0)
@@ -235,7 +239,7 @@ class Router:
             if target is not None:
                 forwards.setdefault(target, []).append(row)
         for target, passed in forwards.items():
-            cluster.say(target, frame.FORWARD, rows.write(to, got.hops + 1, got.sid, passed))
+            cluster.say(target, frame.FORWARD, columns.write(to, got.hops + 1, got.sid, passed))
 
     def on_messages(self, source: str, body: list[Any]) -> None:
         """Take a client's batch of messages: to the handler as it is, or one by one."""
@@ -261,7 +265,7 @@ class Router:
             if target is not None:
                 forwards.setdefault(target, []).append(row)
         for target, passed in forwards.items():
-            cluster.say(target, frame.FORWARD, rows.write(source, 1, got.sid, passed))
+            cluster.say(target, frame.FORWARD, columns.write(source, 1, got.sid, passed))
 
     def _owns(self, keys: list[Any]) -> bool:
         """Whether this node serves the shards of all keys."""
@@ -349,7 +353,7 @@ class Router:
             if target is not None:
                 forwards.setdefault((dest, hops, target), []).append(row)
         for (dest, hops, target), passed in forwards.items():
-            body = rows.write(dest.to, hops + 1, dest.sid, passed)
+            body = columns.write(dest.to, hops + 1, dest.sid, passed)
             self._cluster.say(target, frame.FORWARD, body)
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 from rxfero.core import columns
 from rxfero.core.call import AUTO, DURABLE, LOWEST, NO_QUORUM, SID_MAX, Call
 from rxfero.core.columns import read_numbers, write_numbers
+from rxfero.core.path import wire
 from rxfero.errors import ProtocolError
 
 VALUES: Final = {bytes, int, type(None)}  # of an answer; a number is what a gap begins with
@@ -31,14 +32,6 @@ class Row(NamedTuple):
     level: int
     expect: Any
     ttl_ms: int
-
-    @classmethod
-    def of(cls, call: Call) -> Row:
-        """Give the row of a request of this process."""
-        return cls(
-            call.number, call.verb, call.path, call.value, call.seq, call.level, call.expect,
-            call.ttl_ms,
-        )  # fmt: skip
 
 
 class Rows(NamedTuple):
@@ -63,6 +56,17 @@ class Rows(NamedTuple):
     levels: int | list[int]
     expects: list[Any] | None
     ttls: list[int] | None
+
+    @classmethod
+    def of(cls, sid: str, calls: Sequence[Call]) -> Rows:
+        """Give requests of this process as columns."""
+        expects, ttls = [c.expect for c in calls], [c.ttl_ms for c in calls]
+        return cls(
+            "", 0, sid, None, [c.number for c in calls], columns.uniform([c.verb for c in calls]),
+            [None if c.path is None else wire(c.path) for c in calls], [c.value for c in calls],
+            [c.seq for c in calls], columns.uniform([c.level for c in calls]),
+            None if expects.count(None) == len(expects) else expects, ttls if any(ttls) else None,
+        )  # fmt: skip
 
     def gathered(self) -> list[Row]:
         """Give them one by one."""

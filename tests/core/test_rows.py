@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rxfero.core import rows
 from rxfero.core.call import ALL, AUTO, COMMIT, DURABLE, LOWEST, NO_QUORUM, Call
 from rxfero.core.path import Path
-from rxfero.core.rows import Row, check_replies, read
+from rxfero.core.rows import Row, Rows, check_replies, read
 from rxfero.core.value import pack, pack_body, unpack_body
 from rxfero.errors import ProtocolError
 from rxfero.testing.strategies import paths, values
@@ -60,10 +60,15 @@ def test_some_of_them_are_those_at_their_places(drawn: list[Row], data: st.DataO
     assert got.only(places).gathered() == [sent[place] for place in places]
 
 
-def test_the_row_of_a_call_is_what_it_asks() -> None:
-    call = Call("update", Path.parse("a.b"), ONE, ALL)
-    call.number, call.seq = 7, 3
-    assert Row.of(call) == Row(7, "update", ("a", "b"), ONE, 3, ALL, None, 0)
+@given(ROWS)
+def test_the_rows_of_calls_are_what_they_ask(drawn: list[Row]) -> None:
+    calls: list[Call] = []
+    for row in numbered(drawn):
+        path = None if row.path is None else Path(row.path)
+        call = Call(row.verb, path, row.value, row.level, row.expect, row.ttl_ms)
+        call.number, call.seq = row.number, row.seq
+        calls.append(call)
+    assert Rows.of("session", calls).gathered() == numbered(drawn)
 
 
 @pytest.mark.parametrize("body", [[], [1], request()[:-1], [*request(), None]], ids=repr)

@@ -163,7 +163,7 @@ def must(modules: Any, scale: float) -> list[Contest]:
             "request round trip", original, latency_of(mine, few), latency_of(other, few),
             (Goal("reply p50", "reply p50", 0.05, True), Goal("reply p99", "reply p99", 0.2, True)),
         ))  # fmt: skip
-        count = max(200, int(20_000 * scale))
+        count = max(200, int(50_000 * scale))
         contests.append(Contest(
             "records 100 B held and joined", original, join_of(mine, count), join_of(other, count),
             (Goal("RSS B", "RSS B", 0.4, True), Goal("joined", "joined", 10.0)),

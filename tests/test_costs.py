@@ -19,7 +19,7 @@ from rxfero.testing import SimulatedCluster, simulate
 RECORDS = 3000
 BOUNDS = {
     "messages": {"calls": 5.0, "packs": 0.02, "frames": 0.01, "writes": 0.01, "blocks": 0.5},
-    "updates": {"calls": 26.0, "packs": 1.1, "frames": 0.02, "writes": 0.01, "blocks": 12.0},
+    "updates": {"calls": 18.5, "packs": 1.1, "frames": 0.02, "writes": 0.01, "blocks": 12.0},
 }
 
 

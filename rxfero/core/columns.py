@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby, repeat
-from operator import itemgetter
+from operator import itemgetter, ne
 from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import KINDS, Record
@@ -24,7 +24,7 @@ from rxfero.errors import ProtocolError
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 _FIELDS = 13
 HIGHEST = 1 << 62  # number or count that can be one: what is added to it still fits the wire
-RUN = 4  # records of a shard in a frame, on the average, from which on they are taken together
+RUN = 4  # records of a shard in a row, on the average, from which on they are taken together
 SHORT = 256  # characters of a key that is certainly within its limit of 1024 bytes
 
 
@@ -235,7 +235,7 @@ def pieces(
     Whoever catches up gets long runs of one shard. In a live frame there is next to none, and to
     look for them costs more than it saves: there each piece is one record.
     """
-    if len({*where}) * RUN > len(where):
+    if (1 + sum(map(ne, where, where[1:]))) * RUN > len(where):
         return zip(where, zip(records, strict=True), strict=True)
     kinds = [record.kind for record in records]
     grouped = groupby(zip(where, kinds, records, strict=True), itemgetter(0, 1))

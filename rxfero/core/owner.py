@@ -132,6 +132,19 @@ class Owner:
         columns.offsets.append(offset)
         columns.values.append(value)
 
+    def _answer_all(self, dest: Dest, numbers: list[int], records: list[Record]) -> None:
+        """Put answers to writes that went well into this turn's columns."""
+        if len({record.term for record in records}) > 1:
+            for number, record in zip(numbers, records, strict=True):
+                self.answer(dest, number, OK, record.term, record.number, None)
+            return
+        self.answer(dest, numbers[0], OK, records[0].term, records[0].number, None)
+        columns, more = self._columns, len(numbers) - 1
+        columns.numbers += numbers[1:]
+        columns.statuses += [OK] * more
+        columns.offsets += [record.number for record in records[1:]]
+        columns.values += [None] * more
+
     def take_answers(self) -> Iterable[tuple[Dest, list[Any]]]:
         """Give the bodies of this turn's REPLY frames by destination."""
         answers, self.answers = self.answers, {}
@@ -212,6 +225,7 @@ class Owner:
         where: list[int] = []
         made: list[Record] = []
         rest: list[int] = []
+        taken: list[int] = []
         for place, number, key, value, seq in zip(
             range(len(numbers)), numbers, keys, values, seqs, strict=True
         ):
@@ -227,12 +241,14 @@ class Owner:
             where.append(shard.id)
             made.append(record)
             if at_once:
-                self.answer(dest, number, OK, shard.term, at, None)
+                taken.append(number)
             else:
                 self.levels.settle(dest, number, shard, at, level, None)
         clock.first(clock.wall_ms, len(made))
         if made:
             cluster.followed(where, made)
+        if taken:
+            self._answer_all(dest, taken, made)
         return rows.only(rest)
 
     def _admit(self, dest: Dest, number: int, seq: int, shard: Shard, level: int) -> str | None:

@@ -314,7 +314,7 @@ class Requests:
         calls: list[Any] = list(map(self.pending.get, numbers))
         if None in calls or 0 in offsets:
             return None
-        if any(c.done or not c.seq or c.status or c.result is not None for c in calls):
+        if [c for c in calls if c.done or not c.seq or c.status or c.result is not None]:
             return None
         for call, at in zip(calls, offsets, strict=True):
             call.offset = _new(Offset, (call.shard, term, at))

@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
 from rxfero.core.columns import read_keys, whole_numbers
@@ -176,7 +176,7 @@ class Shard:
         log.end = number
         log.bytes += len(value) + OVERHEAD
         if key.__class__ is not tuple and not expires and verb in WHOLE:
-            self.state.parts[cast("Any", key)] = record
+            self.state.parts[key] = record  # pyright: ignore[reportArgumentType]
         else:
             self.state.apply(record)
         self.sessions.note(sid, seq, number, hlc)

@@ -12,7 +12,7 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxfero.core.change import Change
-from rxfero.core.path import Path, overlaps, under
+from rxfero.core.path import Path, overlaps, under, wire
 from rxfero.core.state import pairs_of
 from rxfero.core.tree import ABSENT, find, put
 from rxfero.core.value import pack
@@ -99,5 +99,5 @@ def _set(change: Change, wanted: tuple[Any, ...], value: Any) -> Change:
 
 def _made(change: Change, path: tuple[Any, ...], verb: str, value: bytes) -> Change:
     offset = change.offset
-    record = change.record._replace(path=path, verb=verb, value=value)
+    record = change.record._replace(key=wire(path), verb=verb, value=value)
     return Change.of(-1 if offset is None else offset.shard, record)

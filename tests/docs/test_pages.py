@@ -36,7 +36,7 @@ a handshake are at most 4 KiB, others at most `outbox.frag`; a body holds at mos
 containers and `limits.records` records.
 
 The handshake: both sides send HELLO (magic, protocol range, cluster, service, name, boot, role, group,
-address, digest, nonce), with a secret then AUTH (HMAC-SHA256 over both HELLOs), then WELCOME. What
+address, digest, nonce), with a secret then AUTH (HMAC-SHA256 over both HELLOs, within 5 s), then WELCOME. What
 does not fit is refused with the reason, before any state moves.
 
 Records travel as columns: fence, shards, terms as runs, numbers, kinds, sessions as runs, sequence

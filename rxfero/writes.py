@@ -163,6 +163,8 @@ class Writes:
             check_size(node, packed)
         level = self._ack if ack is None else level_of(ack)
         condition = None if expect is UNSET else _condition(expect)
+        if condition is not None and condition[0] == "value":
+            check_size(node, packed + condition[1])  # both travel in one frame
         ttl_ms = 0
         if ttl is not None:
             if isinstance(ttl, bool) or not isinstance(ttl, int | float) or not 0 < ttl < 1e9:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from rxfero.core import columns
 from rxfero.core.change import Record
 from rxfero.core.columns import check_shards, is_column, whole_numbers
-from rxfero.core.log import Log, common
+from rxfero.core.log import OVERHEAD, Log, common
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.shard import Shard, read_fold
 from rxfero.core.value import pack_body, unpack_body
@@ -30,7 +30,7 @@ from rxfero.errors import ProtocolError
 History = tuple[int, list[tuple[Term, int]], int, int]  # of a shard: terms, end, base
 
 CHUNK = 32 * 1024  # bytes of a snapshot in one frame
-RECORDS = 512  # records of a tail in one frame
+RECORDS = 480  # records of a tail in one frame
 ITEMS = 1 << 22  # most containers in a snapshot of one shard
 
 
@@ -210,16 +210,14 @@ def locate_head(cursor: Cursor, shard: Shard, head: Head, *, client: bool = Fals
 
 
 def tails(
-    cursor: Cursor, shards: list[Shard], fence: Term, wanted: list[int], room: int
+    cursor: Cursor, shards: list[Shard], fence: Term, wanted: list[int], room: int,
+    most: int = RECORDS,
 ) -> Iterator[tuple[list[Any], int]]:
-    """Give bodies of records that bring a follower up to date in `wanted` shards.
+    """Give bodies of records that bring a follower up to date in `wanted` shards, and their bytes.
 
-    Yields:
-        (body, payload bytes) of at most RECORDS records; the cursor is moved with each.
+    Each of at most `most` records and `room` bytes, or of one that is larger; it moves the cursor.
     """
-    where: list[int] = []
-    records: list[Record] = []
-    size = 0
+    where, records, size = list[int](), list[Record](), 0
     for number in wanted:
         log = shards[number].log
         last = log.end if fence != ZERO_TERM else shards[number].seen
@@ -227,16 +225,18 @@ def tails(
         while following <= last:
             if following <= log.base:
                 break
-            count = min(RECORDS - len(records), last + 1 - following)
-            part = log.slice(following, count, room)
-            records += part
-            where += [number] * len(part)
-            size += sum(len(r.value) + 48 for r in part)
-            following += len(part)
-            if len(records) >= RECORDS or size >= room:
+            if records and (
+                len(records) >= most or size + len(log[following].value) + OVERHEAD > room
+            ):
                 cursor.behind[number] = following
                 yield columns.write(fence, where, records), size
                 where, records, size = [], [], 0
+            count = min(most - len(records), last + 1 - following)
+            part = log.slice(following, count, max(room - size, 0))
+            records += part
+            where += [number] * len(part)
+            size += sum([len(r.value) for r in part]) + OVERHEAD * len(part)
+            following += len(part)
         if following > last:
             cursor.behind.pop(number, None)
         else:

@@ -19,6 +19,7 @@ from rxfero.core.catchup import Cursor
 from rxfero.core.change import LOST, Record
 from rxfero.core.clock import Clock
 from rxfero.core.members import DEAD, Members
+from rxfero.core.path import KEY_BYTES_MAX
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.ring import Ring, shard_of
 from rxfero.core.settings import Settings
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from rxfero.core.quorum import Quorum
 
 RELAYED = 1 << 1  # flag of a frame that came through a third server
-RECORD_BYTES = 64  # what a record costs on the wire beside its value, roughly
+RECORD_BYTES = 64  # most that a record costs on the wire beside its key and value, roughly
+ROW_BYTES_MAX = RECORD_BYTES + KEY_BYTES_MAX
 COUNTER = ""  # the key whose shard allocates ids; no user key is empty
 
 
@@ -72,7 +74,9 @@ class Cluster:
         self._where: list[int] = []
         self.fresh: list[Record] = []
         self._fresh_bytes = 0
-        self._flush_at = constants.outbox.max
+        self.room = constants.outbox.frag // 2  # bytes of values in a frame; the rest is for keys
+        self.rows = max(1, self.room // ROW_BYTES_MAX)  # records or requests in a frame
+        self._flush_at = min(constants.outbox.max, self.room)
         self.acks: dict[tuple[str, Term], dict[int, int]] = {}
         self.journal: Journal | None = None  # of a server with a disk
         self._seen_where: list[int] = []
@@ -167,17 +171,30 @@ class Cluster:
 
     def logged(self, shard: Shard, record: Record) -> None:
         """Note a record that this node, the owner, has just appended and applied."""
-        self._where.append(shard.id)
+        self._add(shard.id, record)
+
+    def _add(self, number: int, record: Record) -> None:
+        size = len(record.value) + RECORD_BYTES
+        if size > self._flush_at:
+            self.flush_log()  # with others it might be more than a frame
+        self._where.append(number)
         self.fresh.append(record)
-        self._fresh_bytes += len(record.value) + RECORD_BYTES
-        if self._fresh_bytes >= self._flush_at:
+        self._fresh_bytes += size
+        if self._fresh_bytes >= self._flush_at or len(self.fresh) >= self.rows:
             self.flush_log()
 
     def followed(self, numbers: list[int], records: list[Record]) -> None:
-        """Note records that this node has just applied as a follower."""
+        """Note several records that this node has just applied."""
+        size = sum([len(r.value) for r in records]) + RECORD_BYTES * len(records)
+        if self._fresh_bytes + size > self.room or len(self.fresh) + len(records) > self.rows:
+            self.flush_log()
+            if size > self.room or len(records) > self.rows:
+                for number, record in zip(numbers, records, strict=True):
+                    self._add(number, record)
+                return
         self._where += numbers
         self.fresh += records
-        self._fresh_bytes += sum([len(r.value) for r in records]) + RECORD_BYTES * len(records)
+        self._fresh_bytes += size
         if self._fresh_bytes >= self._flush_at:
             self.flush_log()
 
@@ -248,7 +265,8 @@ class Cluster:
         """
         if cursor.paused or cursor.live or not self.reaches(cursor.name):
             return
-        room, left = self.constants.outbox.max, self.constants.credit.log
+        room, most = min(self.constants.outbox.max, self.room), min(catchup.RECORDS, self.rows)
+        left = self.constants.credit.log
         by_fence: dict[Term, list[int]] = {}
         for number in list(cursor.behind):
             shard = self.shards[number]
@@ -258,7 +276,7 @@ class Cluster:
             fence = shard.term if kind == frame.APPEND else ZERO_TERM
             by_fence.setdefault(fence, []).append(number)
         for fence, numbers in by_fence.items():
-            for body, size in catchup.tails(cursor, self.shards, fence, numbers, room):
+            for body, size in catchup.tails(cursor, self.shards, fence, numbers, room, most):
                 self.say(cursor.name, kind, body)
                 left -= size
                 if left <= 0:

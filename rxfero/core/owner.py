@@ -148,7 +148,7 @@ class Owner:
     def take_answers(self) -> Iterable[tuple[Dest, list[Any]]]:
         """Give the bodies of this turn's REPLY frames by destination."""
         answers, self.answers = self.answers, {}
-        room = self._cluster.constants.outbox.frag // 2
+        room = self._cluster.room
         for (dest, term), columns in answers.items():
             for part in columns.parts(room):
                 count = len(part.numbers)

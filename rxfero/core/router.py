@@ -147,7 +147,7 @@ class Router:
         if cluster.client and not cluster.servers:
             return
         names = list(cluster.servers)
-        room = cluster.constants.outbox.frag // 2
+        room = cluster.room
         waiting = requests.batches.waiting
         while waiting:
             if not cluster.client or requests.queue or waiting[0].size > room:
@@ -187,11 +187,11 @@ class Router:
     def _send(self, target: str, calls: list[Call], *, plain: bool) -> None:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
-        room = cluster.constants.outbox.frag // 2
+        room, rows = cluster.room, cluster.rows
         if (
             plain
             and cluster.client
-            and len(calls) <= ROWS
+            and len(calls) <= (ROWS if all(c.path is None for c in calls) else rows)
             and sum([len(c.value) for c in calls]) + 64 * len(calls) <= room
         ):
             cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))
@@ -201,7 +201,9 @@ class Router:
         size, sid = 0, self.requests.sid
         for call in calls:
             weight = len(call.value) + 64
-            if part and (len(part) >= ROWS or size + weight > room):
+            if call.expect is not None:
+                weight += sum(len(item) for item in call.expect if type(item) is bytes)
+            if part and (len(part) >= rows or size + weight > room):
                 cluster.say(target, kind, columns.write(cluster.name, hops, sid, part))
                 part, size = [], 0
             part.append(call)

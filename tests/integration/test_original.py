@@ -17,6 +17,7 @@ from rxfero.errors import Closed, MethodNotAllowed, RxferoError
 from tests.integration.cluster import (
     WAIT_S,
     Cluster,
+    alike,
     collect,
     flat,
     free_ports,
@@ -386,7 +387,7 @@ async def test_two_servers_exchange_ten_thousand_writes() -> None:
         await same(one, two)
         assert [len(one[key]) for key in (a, b)] == [messages, messages]
         assert one.partitions[a].head == two.partitions[a].head
-        assert one.partitions.heads() == two.partitions.heads()
+        await alike(one, two)
 
 
 async def test_a_server_and_a_client_sync_what_was_before() -> None:
@@ -400,7 +401,7 @@ async def test_a_server_and_a_client_sync_what_was_before() -> None:
         await same(one, two, client)
         assert len(client) == 3_000
         assert len(client.partitions) == len(two.partitions) == 3_000
-        assert one.partitions.heads() == two.partitions.heads()
+        await alike(one, two)
 
 
 async def test_a_client_follows_a_new_cluster_that_knows_nothing() -> None:
@@ -487,7 +488,7 @@ async def test_reconnection(messages: int) -> None:
         await two.reached(await meanwhile)
         for key, n in ((before, messages), (during, written + 1), (after, messages)):
             assert one[key] == two[key] == list(range(n))
-        assert one.partitions.heads() == two.partitions.heads()
+        await alike(one, two)
     print(f"{messages}: {written} while disconnected, {time.monotonic() - started:.1f} s in all")
 
 

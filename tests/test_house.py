@@ -108,7 +108,7 @@ EXTRAS = {"pytest": "testing", "hypothesis": "testing", "dns": "dns", "cyclopts"
 LINES, FUNCTION = 400, 60
 LONGER = {  # waivers: modules over 400 lines, to be split by noun
     "core.replica": 880,
-    "core.owner": 580,
+    "core.owner": 600,
     "core.router": 500,
     "core.requests": 495,
     "core.cluster": 415,

@@ -113,6 +113,9 @@ class Owner:
         self._commit_waits = cluster.quorum is not None
         self._busy: dict[tuple[str, int], deque[Inbound]] = {}
         self._served = Shelves()
+        self._placed_of: tuple[int, str, Term] | None = None
+        self._placed: dict[int, int] = {}
+        self._placed_to = 0
         self.open: dict[tuple[str, int], Inbound] = {}
 
     # --- answers
@@ -287,8 +290,8 @@ class Owner:
             return
         reply = None if served is None else served[1]
         log = shard.log
-        if at is None and (kept := log.find(dest.sid, seq)) is not None:
-            at = kept.number
+        if at is None:
+            at = self._place(dest.sid, seq, shard)
         if at is not None and log.base < at <= log.end:
             record = log.records[at - log.base - 1]
             if record.kind == VOID:
@@ -298,6 +301,20 @@ class Owner:
             if record.kind == COUNT:
                 reply = record.value
         self.levels.settle(dest, number, shard, at or log.base, level, reply)
+
+    def _place(self, sid: str, seq: int, shard: Shard) -> int | None:
+        """Give the place in the log of a write that is older than its session's window.
+
+        Such are sent again by the thousand when an owner changes: the log is read once for all.
+        """
+        log, of = shard.log, (shard.id, sid, shard.term)
+        if self._placed_of != of:
+            self._placed_of, self._placed, self._placed_to = of, {}, log.base
+        for record in log.records[max(self._placed_to - log.base, 0) :]:
+            if record.sid == sid:
+                self._placed[record.seq] = record.number
+        self._placed_to = log.end
+        return self._placed.get(seq)
 
     def _resolved(
         self, sid: str, seq: int, verb: str, path: Any, value: bytes, shard: Shard, expect: Any,
@@ -533,6 +550,7 @@ class Owner:
     def expire(self) -> None:
         """Remove what has outlived its time to live, as records of the log."""
         cluster = self._cluster
+        self._placed_of, self._placed = None, {}
         wall = cluster.wall_ms
         for number in list(cluster.expiring):
             shard = cluster.shards[number]

@@ -119,16 +119,6 @@ class Log:
                 return part[:i]
         return part
 
-    def find(self, sid: str, seq: int) -> Record | None:
-        """Give the record of a session's write, newest first; None if it is not kept here.
-
-        Costs O(records): for the rare repetition that is older than the sessions' window.
-        """
-        for record in reversed(self.records):
-            if record.seq == seq and record.sid == sid:
-                return record
-        return None
-
     # --- shrinking
 
     def cut(self, number: int) -> list[Record]:

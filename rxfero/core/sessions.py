@@ -153,8 +153,8 @@ class Sessions:
     def number_of(self, sid: str, seq: int) -> int | None:
         """Give the place in the log of a write, for the last `WINDOW` numbers of a session.
 
-        None says that it is not known here, not that the write is not in the log: ask the log
-        (:meth:`rxfero.core.log.Log.find`), and if it has been compacted away, every server has it.
+        None says that it is not known here, not that the write is not in the log: the owner reads
+        the log for it, and if it has been compacted away, every server has it.
         """
         session = self._table.get(sid)
         return None if session is None else session.place_of(seq)

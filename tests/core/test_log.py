@@ -143,17 +143,6 @@ def test_a_reset_begins_above_a_snapshot() -> None:
     assert shape(log) == shape(Log())
 
 
-def test_a_sessions_write_is_found_while_it_is_kept() -> None:
-    log = log_of(A, A, B)
-    log.append(record(4, B, sid="other"))
-    found = log.find("s", 2)
-    assert found is not None
-    assert found.number == 2
-    assert log.find("other", 2) is None
-    log.compact(2)
-    assert log.find("s", 2) is None
-
-
 @pytest.mark.parametrize("broken", ["end", "bytes", "hist", "last_term", "base", "records"])
 def test_invariants_tell_a_broken_log(broken: str) -> None:
     log = log_of(A, A, B)

@@ -31,6 +31,7 @@ from rxfero.core.owner import Answers, Moved, Owner, refusal
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.rows import Row, write
+from rxfero.core.sessions import WINDOW
 from rxfero.core.shard import FOLLOWER, OWNER, Shard
 from rxfero.core.value import pack, pack_body, unpack, unpack_body
 from rxfero.errors import (
@@ -120,6 +121,25 @@ def test_a_duplicate_is_answered_again_and_has_no_second_effect() -> None:
     owned.write(1, value="second", number=9)
     assert owned.told() == {9: (OK, 2, None)}
     assert (owned.shard.log.end, owned.shard.state.get("k")) == (2, "first")
+
+
+def test_what_is_older_than_the_window_is_found_in_the_log_and_read_once() -> None:
+    owned = Owned()
+    count = 2 * WINDOW + 5
+    for seq in range(1, count + 1):
+        owned.write(seq)
+    owned.told()
+    for seq in (1, 5, WINDOW, count):
+        owned.write(seq, number=seq)
+        assert owned.told() == {seq: (OK, seq + 1, None)}
+    assert owned.shard.log.end == count + 1
+    owned.write(count + 1)
+    owned.owner.expire()
+    owned.shard.log.compact(10)
+    for seq, offset in ((1, 10), (20, 21), (count + 1, count + 2)):
+        owned.told()
+        owned.write(seq)
+        assert owned.told() == {seq: (OK, offset, None)}
 
 
 def test_a_gap_is_told_with_what_is_due_and_a_stranger_that_begins_late_is_unknown() -> None:

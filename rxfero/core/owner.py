@@ -63,7 +63,6 @@ TOLD_BYTES = 200  # of a value in the words of a refusal
 
 PLAIN = frozenset(("update", "add"))
 KEYS = {str, int}  # types of keys that are whole: of paths of one element
-ONE = (AUTO, 1)  # levels that any one other server fulfils
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 
 

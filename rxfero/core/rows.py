@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple, cast
 from rxfero.core import columns
 from rxfero.core.call import AUTO, DURABLE, LOWEST, NO_QUORUM, SID_MAX, Call
 from rxfero.core.columns import read_numbers, write_numbers
-from rxfero.core.path import wire
 from rxfero.errors import ProtocolError
 
 VALUES: Final = {bytes, int, type(None)}  # of an answer; a number is what a gap begins with
@@ -58,13 +57,15 @@ class Rows(NamedTuple):
     ttls: list[int] | None
 
     @classmethod
-    def of(cls, sid: str, calls: Sequence[Call]) -> Rows:
-        """Give requests of this process as columns."""
-        expects, ttls = [c.expect for c in calls], [c.ttl_ms for c in calls]
+    def of(cls, sid: str, asked: Sequence[Row | Call]) -> Rows:
+        """Give requests as columns: those of this process, or some that pass through it."""
+        expects, ttls = [r.expect for r in asked], [r.ttl_ms for r in asked]
+        paths = [r.path for r in asked]
         return cls(
-            "", 0, sid, None, [c.number for c in calls], columns.uniform([c.verb for c in calls]),
-            [None if c.path is None else wire(c.path) for c in calls], [c.value for c in calls],
-            [c.seq for c in calls], columns.uniform([c.level for c in calls]),
+            "", 0, sid, None, [r.number for r in asked], columns.uniform([r.verb for r in asked]),
+            [None if p is None else p[0] if len(p) == 1 else tuple(p) for p in paths],
+            [r.value for r in asked],
+            [r.seq for r in asked], columns.uniform([r.level for r in asked]),
             None if expects.count(None) == len(expects) else expects, ttls if any(ttls) else None,
         )  # fmt: skip
 
@@ -93,22 +94,8 @@ class Rows(NamedTuple):
 
 def write(to: str, hops: int, sid: str, rows: Sequence[Row | Call]) -> list[Any]:
     """Give the body that carries requests."""
-    count = len(rows)
-    expects = [r.expect for r in rows]
-    ttls = [r.ttl_ms for r in rows]
-    return [
-        to,
-        hops,
-        sid,
-        write_numbers([r.number for r in rows]),
-        columns.uniform([r.verb for r in rows]),
-        [r.path if r.path is None or len(r.path) != 1 else r.path[0] for r in rows],
-        [r.value for r in rows],
-        [r.seq for r in rows],
-        columns.uniform([r.level for r in rows]),
-        None if expects.count(None) == count else expects,
-        ttls if any(ttls) else None,
-    ]
+    got = Rows.of(sid, rows)
+    return [to, hops, sid, write_numbers(got.numbers), *got[5:]]  # the columns as they stand there
 
 
 def read(body: list[Any], limit: int) -> Rows:

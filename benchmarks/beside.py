@@ -28,6 +28,7 @@ from benchmarks.processes import Cast, Worker, WorkerFailed, free_ports
 Measure = Callable[[], Awaitable[Figures]]
 TIMEOUT_S = 60.0
 KEYS = 1000
+WAYS = (("", False), (", in bulk", True))  # one by one; by the verbs that take and give columns
 COLUMNS = (
     "load", "against", "figure", "ours", "theirs", "ratio", "lowest", "highest", "pairs", "goal",
     "reached",
@@ -65,16 +66,16 @@ class Contest:
     goals: tuple[Goal, ...]
 
 
-def speed_of(cast: Cast, size: int, records: int) -> Measure:
+def speed_of(cast: Cast, size: int, records: int, *, bulk: bool = False) -> Measure:
     """Send messages and take the replies."""
     case = {"records": records, "bytes": size, "clients": 1, "servers": 1}
-    return lambda: speed.once(True, None)(cast, case)
+    return lambda: speed.once(True, None, bulk=bulk)(cast, case)
 
 
-def commits_of(cast: Cast, records: int) -> Measure:
+def commits_of(cast: Cast, records: int, *, bulk: bool = False) -> Measure:
     """Update keys and see the changes."""
     case = {"records": records, "bytes": 100, "servers": 1, "copies": 0}
-    return lambda: commit.once(KEYS, None)(cast, case)
+    return lambda: commit.once(KEYS, None, bulk=bulk)(cast, case)
 
 
 def join_of(cast: Cast, records: int) -> Measure:
@@ -151,14 +152,21 @@ def must(modules: Any, scale: float) -> list[Contest]:
     for size, (sacks, yacks, tacks) in bounds.items() if modules else ():
         goals = [Goal("sacks", "sacks", sacks), Goal("yacks", "yacks", yacks)]
         goals += [Goal("tacks", "tacks", tacks)] if tacks else []
-        ours, theirs = speed_of(mine, size, many), speed_of(other, size, many)
-        contests.append(Contest(f"messages {size} B", original, ours, theirs, tuple(goals)))
+        theirs = speed_of(other, size, many)
+        for how, bulk in WAYS:
+            ours = speed_of(mine, size, many, bulk=bulk)
+            load = f"messages {size} B{how}"
+            contests.append(Contest(load, original, ours, theirs, tuple(goals)))
     if modules:
         count = max(200, int(20_000 * scale))
-        contests.append(Contest(
-            "updates 100 B, seen as change", original, commits_of(mine, count),
-            commits_of(other, count), (Goal("commits", "commits", 12.0),),
-        ))  # fmt: skip
+        contests += [
+            Contest(
+                f"updates 100 B, seen as change{how}", original,
+                commits_of(mine, count, bulk=bulk), commits_of(other, count),
+                (Goal("commits", "commits", 12.0),),
+            )
+            for how, bulk in WAYS
+        ]  # fmt: skip
         contests.append(Contest(
             "request round trip", original, latency_of(mine, few), latency_of(other, few),
             (Goal("reply p50", "reply p50", 0.05, True), Goal("reply p99", "reply p99", 0.2, True)),
@@ -173,13 +181,17 @@ def must(modules: Any, scale: float) -> list[Contest]:
             "request round trip", "bare uvloop echo", latency_of(mine, few), None,
             (Goal("reply p50", "bare p50", 1.4, True),),
         ),
+        *[
+            Contest(
+                f"updates 100 B{how}", "redis-py pipelined SET", commits_of(mine, many, bulk=bulk),
+                rate_of(redis, ["redis set"], 100, many), (Goal("commits", "rate", 8.0),),
+            )
+            for how, bulk in WAYS
+        ],
         Contest(
-            "updates 100 B", "redis-py pipelined SET", commits_of(mine, many),
-            rate_of(redis, ["redis set"], 100, many), (Goal("commits", "rate", 8.0),),
-        ),
-        Contest(
-            "updates 100 B", "redis-benchmark -P 16 -c 50 SET", commits_of(mine, many),
-            redis_benchmark(many), (Goal("commits", "rate", 1.0),),
+            "updates 100 B, in bulk", "redis-benchmark -P 16 -c 50 SET",
+            commits_of(mine, many, bulk=True), redis_benchmark(many),
+            (Goal("commits", "rate", 1.0),),
         ),
         Contest(
             "messages 100 B", "nats-py publish to delivered", speed_of(mine, 100, many),

@@ -20,7 +20,7 @@ from benchmarks.processes import Cast, results
 WARM_MAX = 2_000
 
 
-def once(keys: int, warm: int | None) -> Once:
+def once(keys: int, warm: int | None, *, bulk: bool = False) -> Once:
     """Give what runs a case once."""
 
     async def run(cast: Cast, case: Case) -> Figures:
@@ -28,7 +28,7 @@ def once(keys: int, warm: int | None) -> Once:
         params = {
             "load": "commit", "echo": False, "bytes": case["bytes"], "count": records,
             "keys": keys, "warm": min(records, WARM_MAX) if warm is None else warm,
-            "ack": case["copies"],
+            "ack": case["copies"], "bulk": bulk,
         }
         async with cast.playing(case["servers"], 1, params) as (servers, clients):
             (told,) = await results(clients)
@@ -61,6 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--copies", type=levels, default=[0, 1], help="servers more that hold a write, 0 too"
     )
     options.add_argument("-k", dest="keys", type=whole, default=1000, help="keys they go round")
+    options.add_argument(
+        "--bulk", action="store_true",
+        help="update_many, and the changes as batches; the original has no such verbs",
+    )
     given = options.parse_args(arguments)
     every = permutations(
         records=given.records, bytes=given.sizes, servers=given.servers, copies=given.copies
@@ -69,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not cases:
         options.error("--copies: there are as many copies more as servers, or more")
     shown = ["commits", "confirmed", "MB/s", "client MiB", "server MiB"]
-    return perform(given, once(given.keys, given.warm), cases, ["commits"], shown)
+    run = once(given.keys, given.warm, bulk=given.bulk)
+    return perform(given, run, cases, ["commits"], shown)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ ACKS = ("tacks", "yacks", "sacks")
 WARM_MAX = 20_000
 
 
-def once(prepared: bool, warm: int | None) -> Once:
+def once(prepared: bool, warm: int | None, *, bulk: bool = False) -> Once:
     """Give what runs a case once."""
 
     async def run(cast: Cast, case: Case) -> Figures:
@@ -25,6 +25,7 @@ def once(prepared: bool, warm: int | None) -> Once:
         records, size = share * case["clients"], case["bytes"]
         params = {
             "load": "speed", "echo": True, "bytes": size, "count": share, "prepared": prepared,
+            "bulk": bulk,
             "warm": min(share, WARM_MAX) if warm is None else warm,
         }
         async with cast.playing(case["servers"], case["clients"], params) as (servers, clients):
@@ -54,12 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="let the original serialise while the clock runs, as rxfero always does; its own "
         "benchmark, and this one without the option, hands it messages serialised before",
     )
+    options.add_argument(
+        "--bulk", action="store_true",
+        help="send_many, and the replies as batches; the original has no such verbs",
+    )
     given = options.parse_args(arguments)
     cases = permutations(
         records=given.records, bytes=given.sizes, clients=given.clients, servers=given.servers
     )
     shown = [*ACKS, *[f"{ack} MB/s" for ack in ACKS], "client MiB", "server MiB"]
-    return perform(given, once(not given.serialise, given.warm), cases, ACKS, shown)
+    run = once(not given.serialise, given.warm, bulk=given.bulk)
+    return perform(given, run, cases, ACKS, shown)
 
 
 if __name__ == "__main__":

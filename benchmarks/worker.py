@@ -21,6 +21,7 @@ Round = Callable[[int], Awaitable[dict[str, Any]]]
 Params = dict[str, Any]
 CALL_BYTES_MAX = 256
 BLOCK = 100
+BULK = 500  # messages or updates asked for together, where a load is in bulk
 KEYS_AMONG = 100  # looked through for each that is wanted
 
 
@@ -74,19 +75,27 @@ class Count:
 
 
 def speed(cache: Cache, params: Params) -> Round:
-    """Send messages without awaiting; see them sent, received and answered."""
+    """Send messages without awaiting, one by one or in bulk; see them sent, received, answered."""
     counts = {"tacks": Count(), "yacks": Count(), "sacks": Count()}
     cache.on("tack", counts["tacks"].add)
     cache.on("ack", counts["yacks"].add)
-    cache.on("reply", counts["sacks"].one)
+    bulk = params.get("bulk", False)
+    if bulk:
+        cache.on("replies", lambda answered: counts["sacks"].add(len(answered)))
+    else:
+        cache.on("reply", counts["sacks"].one)
     text = "*" * params["bytes"]
 
     async def turn(count: int) -> dict[str, Any]:
         goals = {name: counter.after(count) for name, counter in counts.items()}
-        send = cache.peers.send
+        send, send_many = cache.peers.send, cache.peers.send_many
         start = perf_counter()
-        for _ in range(count):
-            send({"type": "test", "value": text})
+        if bulk:
+            for first in range(0, count, BULK):
+                send_many("test", [text] * min(BULK, count - first))
+        else:
+            for _ in range(count):
+                send({"type": "test", "value": text})
         return {name: await goal - start for name, goal in goals.items()}
 
     return turn
@@ -127,21 +136,30 @@ def latency(cache: Cache, params: Params) -> Round:
 
 def commit(cache: Cache, params: Params) -> Round:
     """Update keys without awaiting, until all the writes are confirmed and seen here as changes."""
-    return updating(cache, "*" * params["bytes"], [f"k{at}" for at in range(params["keys"])])
+    keys = [f"k{at}" for at in range(params["keys"])]
+    return updating(cache, "*" * params["bytes"], keys, bulk=params.get("bulk", False))
 
 
-def updating(cache: Cache, text: str, keys: list[str]) -> Round:
-    """Give what updates these keys in turn."""
+def updating(cache: Cache, text: str, keys: list[str], *, bulk: bool = False) -> Round:
+    """Give what updates these keys in turn, one by one, or in bulk."""
     changes, confirmed = Count(), Count()
-    cache.on("change", changes.one)
+    if bulk:
+        cache.on("changes", lambda seen: changes.add(len(seen)))
+    else:
+        cache.on("change", changes.one)
     cache.on("replies", lambda answered: confirmed.add(len(answered)))
 
     async def turn(count: int) -> dict[str, Any]:
         goals = {"seen": changes.after(count), "confirmed": confirmed.after(count)}
         update, every = cache.update, len(keys)
         start = perf_counter()
-        for at in range(count):
-            update(keys[at % every], text)
+        if bulk:
+            for first in range(0, count, BULK):
+                part = range(first, min(first + BULK, count))
+                cache.update_many([keys[at % every] for at in part], [text] * len(part))
+        else:
+            for at in range(count):
+                update(keys[at % every], text)
         return {name: await goal - start for name, goal in goals.items()}
 
     return turn

@@ -6,7 +6,7 @@ changes. Events are Observables. The verbs that write are in :mod:`rxfero.writes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from weakref import WeakSet
@@ -164,7 +164,7 @@ class Cache(Writes, Mapping[str | int, Any], Shown):
     @overload
     def on(self, event: Literal["reply"]) -> Stream[Guarantee]: ...
     @overload
-    def on(self, event: Literal["replies"]) -> Stream[list[Guarantee]]: ...
+    def on(self, event: Literal["replies"]) -> Stream[Sequence[Guarantee]]: ...
     @overload
     def on(self, event: Literal["error"]) -> Stream[Failure]: ...
     @overload

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
@@ -56,7 +56,7 @@ EVENTS: dict[str, Event] = {
     "proxy": Event("Row", "a request has come to this server, to be handled or passed on"),
     "ack": Event("int", "so many requests of this node have been received by a server"),
     "reply": Event("Guarantee", "a request of this node has been answered"),
-    "replies": Event("list[Guarantee]", "as reply, once for all that have come together"),
+    "replies": Event("Sequence[Guarantee]", "as reply, once for all that have come together"),
     "tack": Event("int", "so many requests of this node have been handed to the socket"),
     "status": Event("Peer", "a peer has changed its status"),
     "disconnected": Event("Peer", "a server is not connected; it will be dialed again"),
@@ -268,6 +268,8 @@ class Hub:
         rest = iter(payloads)
         self._wider = bool(self._waiters) or ANY in self._subjects or name == "error"
         if subject is not None and not self._wider:
+            if len(subject.observers) == 1:
+                self._deliver_to(name, subject, rest)
             for payload in rest:
                 for observer in subject.observers:
                     try:
@@ -285,6 +287,21 @@ class Hub:
             seen = self._deliver_wider(name, payload) or seen
             if not seen and name == "error":
                 self._tell_unseen(payload)
+
+    def _deliver_to(self, name: str, subject: Subject, rest: Iterator[Any]) -> None:
+        """Tell the only observer, until there are others: most events have one, if any."""
+        observers = subject.observers
+        observer, on_next = observers[0], observers[0].on_next
+        for payload in rest:
+            try:
+                on_next(payload)
+            except Exception as error:  # noqa: BLE001  (law 4)
+                subject.failed(observer, error, payload)
+            if self._wider:
+                self._deliver_wider(name, payload)
+                break
+            if subject.observers is not observers:
+                break
 
     def _deliver_wider(self, name: str, payload: Any) -> bool:
         """Tell those who wait for one event and those who see all; whether there were any."""

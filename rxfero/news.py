@@ -8,7 +8,7 @@ observes, nothing is made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.call import OK, Call
@@ -35,12 +35,14 @@ class News:
 
     Attributes:
         peer_of: Gives what stands for a contact in events.
+        many: Gives what stands for the requests of a batch.
         known: Connections whose fault has been told already.
     """
 
     def __init__(self, service: str, hub: Hub) -> None:
         self._service, self._hub = service, hub
         self.peer_of: Callable[[Contact], Any] = lambda contact: contact
+        self.many: Callable[[Any], Sequence[Any]] = list
         self.known: set[int] = set()
         self._refusals: set[str] = set()
 
@@ -92,7 +94,7 @@ class News:
                 if one:
                     hub.emit_all("reply", calls)
                 if together and calls:
-                    hub.emit("replies", list(calls))
+                    hub.emit("replies", calls if calls is public else self.many(calls))
 
     def _changes(self, batches: Iterable[tuple[list[int], list[Record]]]) -> None:
         hub = self._hub

@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 from rxfero.core.batch import Batch
-from rxfero.core.call import Call
+from rxfero.core.call import CALL_BYTES, Call
 from rxfero.core.hello import VOTERS
 from rxfero.core.link import Identity
-from rxfero.core.messages import Inbound, Run
+from rxfero.core.messages import Inbound, Run, bare
 from rxfero.core.peering import CONNECTED, Address
 from rxfero.core.quorum import Quorum
 from rxfero.core.ready import Ready
@@ -43,7 +43,6 @@ from rxfero.transport import Transport
 
 log = logging.getLogger("rxfero")
 TICK_S = 0.005  # how late a deadline may be noticed
-CALL_BYTES = 64  # what a request is counted for beside its value
 
 
 class Node:
@@ -63,12 +62,11 @@ class Node:
         self.closed = False
         self._born = False  # whether there is a replica
         self.born = self._monotonic()
-        self.batch = Batch(0, self)  # messages of this turn
-        self.unsent = 0  # bytes of the calls of this turn
-        self._flush_at = options.constants.outbox.max
+        self.batch = Batch(0, self)  # messages of this turn; knows how much is to be taken yet
         self._pending_max = int(options.constants.requests.pending)
         self.value_max = int(options.constants.outbox.frag) - 4096  # bytes of a value in a frame
-        self.limit = 0  # of `unsent`, beyond which is something to be done or refused
+        most = options.constants.outbox.max
+        self.frame = min(most, self.value_max, ROWS * CALL_BYTES)  # bytes of one at most
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.news = News(service, hub)
         self.peer_named: Callable[[str], Any] = lambda name: name
@@ -185,9 +183,9 @@ class Node:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self.limit = -1
         if self._born:
             self._hand_over()
+            self.batch = Batch(self.turns, self, self.batch.make, -1)
             for call in self.replica.requests.close():
                 self.news.settle(call)
         for _, future in self._conditions:
@@ -209,14 +207,14 @@ class Node:
             Closed: the node has been stopped.
             Overloaded: too much is waiting already.
         """
-        unsent = self.unsent + len(call.value) + CALL_BYTES
-        over = unsent > self.limit
+        size = len(call.value) + CALL_BYTES
+        over = size > self.batch.room
         if over:
             self._check()
         if self.batch.values:
             self._hand_over()
         self.replica.submit(call, self._monotonic())
-        self.unsent = unsent
+        self.batch.room -= size
         if over:
             self._flush()
         elif not self.marked:
@@ -228,13 +226,11 @@ class Node:
         Gives the batch it goes with, and its place there.
         `Peers.send` does the same in place where nothing is to be done but to keep it.
         """
-        unsent = self.unsent + len(value) + CALL_BYTES
-        over = unsent > self.limit
+        batch = self.batch
+        over = len(value) + CALL_BYTES > batch.room
         if over:
             self._check()
-        batch = self.batch
         place = batch.add(verb, value, packed=packed)
-        self.unsent = unsent
         if over:
             self._flush()
         elif not self.marked:
@@ -247,35 +243,32 @@ class Node:
         None when they are more than one frame should carry: nothing was taken.
         """
         size = sum(map(len, values)) + CALL_BYTES * len(values)
-        if self.unsent + size > self.limit:
+        if size > self.batch.room:
             self._check()
             self._flush()
-            if size > self.limit:
+            if size > self.batch.room:
                 return None
         batch = self.batch
-        place = batch.extend(verb, values)
-        self.unsent += size
+        place = batch.extend(verb, values, size)
         self.mark()
         return batch, place
 
     def _check(self) -> None:
         if self.closed:
             raise Closed(self.service)
-        held = self.replica.requests.bytes + self.batch.weigh()
+        held = self.replica.requests.bytes + self.batch.weight
         if held > self._pending_max:
             raise Overloaded(held, self._pending_max)
 
     def _hand_over(self) -> None:
         if self.batch.values:
             batch = self.batch
-            self.batch = Batch(self.turns, self, batch.make)
+            self.batch = Batch(self.turns, self, batch.make, max(0, batch.room))
             self.replica.send(batch, self._monotonic())
 
     def _room(self) -> None:
         """Begin to count anew what was asked for."""
-        self.unsent = 0
-        room = self._pending_max - self.replica.requests.bytes
-        self.limit = min(self._flush_at, self.value_max, room, ROWS * CALL_BYTES)
+        self.batch.room = min(self.frame, self._pending_max - self.replica.requests.bytes)
 
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
@@ -284,7 +277,7 @@ class Node:
         cluster = self.replica.cluster
         self.replica.router.flush_calls()
         frames, cluster.frames = cluster.frames, []
-        self._send(frames)
+        self._send(frames, self.transport.push)
         self._room()
         self.mark()
 
@@ -303,7 +296,8 @@ class Node:
         self, handler: Callable[[list[Inbound | Run]], None], kind: type[Inbound]
     ) -> None:
         """Give requests to a handler from now on, those that wait for it too."""
-        self._handler, self.replica.owner.kind = handler, kind
+        owner = self.replica.owner
+        self._handler, owner.kind, owner.bare = handler, kind, bare(kind)
         self.mark()
 
     def mark(self) -> None:
@@ -473,7 +467,7 @@ class Node:
         if ready.entries and self._keep is not None:
             self._keep.write(ready.entries)
         if ready.frames:
-            self._send(ready.frames)
+            self._send(ready.frames, transport.send)
         for link_id, reason in ready.closes:
             transport.close(link_id, reason)
         for contact, address in ready.dials:
@@ -481,12 +475,14 @@ class Node:
             link_id = transport.dial(address.host, address.port, timeout_s)
             self.replica.peering.dialing(contact, link_id)
 
-    def _send(self, frames: Iterable[tuple[int, bytes]]) -> None:
+    def _send(
+        self, frames: Iterable[tuple[int, bytes]], send: Callable[[int, list[bytes]], None]
+    ) -> None:
         by_link: dict[int, list[bytes]] = {}
         for link_id, data in frames:
             by_link.setdefault(link_id, []).append(data)
         for link_id, chunks in by_link.items():
-            self.transport.send(link_id, chunks)
+            send(link_id, chunks)
 
     def fail(
         self, error: Exception, event: str, *, context: str = "", peer: str | None = None,

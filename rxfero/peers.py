@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
-from rxfero.core.call import WRITES
+from rxfero.core.call import CALL_BYTES, WRITES
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.peering import (
@@ -23,8 +23,8 @@ from rxfero.core.peering import (
 from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError, NotConnected, ValueRefused
 from rxfero.guarantee import Guarantee, level_of
-from rxfero.message import Many, Message
-from rxfero.node import CALL_BYTES
+from rxfero.message import Many, make, messages
+from rxfero.message import message as message_at
 from rxfero.shown import Shown
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ class Peers(Shown):
     def __init__(self, node: Node) -> None:
         self._node = node
         self._views: dict[Contact, Peer] = {}
-        node.batch.make = Message  # and of those after it
+        node.batch.make = messages  # and of those after it
+        node.news.many = Many
         self.name = node.service
         self.lists = Lists(self)
         self.me: Peer | Literal[False] = False
@@ -250,15 +251,15 @@ class Peers(Shown):
             except KeyError:
                 return send(node, message)
             if value.__class__ is str and value.isascii():
-                unsent = node.unsent + len(value) + CALL_BYTES
-                if unsent <= node.limit:
-                    if verb == batch.fast and node.marked:
-                        node.unsent = unsent
-                        values = batch.values
-                        values.append(value)
-                        return Message(batch, len(values) - 1)
-                    if verb.__class__ is str and 0 < len(verb) <= VERB_MAX and verb not in WRITES:
-                        return Message(*node.post(verb, value, packed=False))
+                room = batch.room - len(value) - CALL_BYTES
+                if room >= 0 and verb == batch.fast:
+                    batch.room = room
+                    made, values = make(), batch.values
+                    made.batch, made.place = batch, len(values)
+                    values.append(value)
+                    return made
+                if verb.__class__ is str and 0 < len(verb) <= VERB_MAX and verb not in WRITES:
+                    return message_at(*node.post(verb, value, packed=False))
         return send(self._node, message)
 
     def send_many(self, type: str, values: Iterable[Any]) -> Many:
@@ -279,24 +280,29 @@ class Peers(Shown):
             raise ValueRefused("type", f"{type!r} is a write: see update_many")
         many, rest = Many(), list(values)
         for first in range(0, len(rest), CHUNK):
-            self._send_all(type, rest[first : first + CHUNK], many)
+            chunk = rest[first : first + CHUNK]
+            size = _size_of_text(chunk)
+            if size is None:
+                for value in chunk:
+                    many.add(*_posted(self._node, type, value), 1)
+                continue
+            size += CALL_BYTES * len(chunk)
+            fit = max(1, len(chunk) * self._node.frame // size)  # as many as fill a frame
+            for at in range(0, len(chunk), fit):
+                self._send_all(type, chunk[at : at + fit], many)
         return many
 
-    def _send_all(self, verb: str, values: list[Any], many: Many) -> None:
-        node = self._node
+    def _send_all(self, verb: str, values: list[str], many: Many) -> None:
+        """Send text of ASCII: in halves, where it is more than a frame takes."""
         count = len(values)
-        if {value.__class__ for value in values} == {str} and all(map(str.isascii, values)):
-            posted = node.post_all(verb, values)
-            if posted is not None:
-                many.add(*posted, count)
-            elif count > 1:
-                self._send_all(verb, values[: count // 2], many)
-                self._send_all(verb, values[count // 2 :], many)
-            else:
-                many.add(*_posted(node, verb, values[0]), 1)
+        posted = self._node.post_all(verb, values)
+        if posted is not None:
+            many.add(*posted, count)
+        elif count > 1:
+            self._send_all(verb, values[: count // 2], many)
+            self._send_all(verb, values[count // 2 :], many)
         else:
-            for value in values:
-                many.add(*_posted(node, verb, value), 1)
+            many.add(*_posted(self._node, verb, values[0]), 1)
 
     def owner(self, key: Any) -> Peer | None:
         """Give the server that owns a key (or a change's key); None while there is none."""
@@ -351,7 +357,7 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     else:
         verb, value = "message", message
     if path is None and target is None and verb not in WRITES:
-        return Message(*_posted(node, verb, value))
+        return message_at(*_posted(node, verb, value))
     packed = value.packed if isinstance(value, Change) else pack(value)
     if path is None and verb in WRITES and verb != "add":
         raise ValueRefused("message.key", f"a {verb} needs a key")
@@ -360,6 +366,12 @@ def send(node: Node, message: Any, target: str | None = None) -> Guarantee:
     guarantee.target = target
     node.submit(guarantee)
     return guarantee
+
+
+def _size_of_text(values: list[Any]) -> int | None:
+    """Give the bytes of a column of text of ASCII; None if it is not all that."""
+    text = "".join(values) if set(map(type, values)) == {str} else "\xff"
+    return len(text) if text.isascii() else None
 
 
 def _check_verb(verb: Any) -> None:

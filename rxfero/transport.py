@@ -14,22 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from rxfero.core.frame import Decoder
 from rxfero.errors import AddressInUse, ProtocolError
+from rxfero.wire import Wire, why
 
 Frame = tuple[int, int, bytes]
 
 HIGH_WATER: Final = 256 * 1024  # bytes waiting for a peer at which it is reported as paused
 FLUSH_S: Final = 2.0  # longest a closing connection may take to send what it was given
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 class Transport:
@@ -67,8 +65,8 @@ class Transport:
         self.frame_max, self.high_water, self.flush_s = frame_max, high_water, flush_s
         self.on_open, self.on_frames = on_open, on_frames
         self.on_close, self.on_paused, self.on_broken = on_close, on_paused, on_broken
-        self.wires: dict[int, _Wire] = {}
-        self._dials: dict[int, _Dial] = {}
+        self.wires: dict[int, Wire] = {}
+        self._dials: dict[int, Dial] = {}
         self._servers: list[asyncio.Server] = []
         self._last_id = 0
         self._closing = False
@@ -94,7 +92,7 @@ class Transport:
         address = await self._resolve(host)
         for port in range(first, last + 1):
             try:
-                server = await self.loop.create_server(partial(_Wire, self), address, port)
+                server = await self.loop.create_server(partial(Wire, self), address, port)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -112,7 +110,7 @@ class Transport:
     def dial(self, host: str, port: int, timeout_s: float) -> int:
         """Begin to connect; `on_open` or `on_close` tells the outcome, never inside this call."""
         link_id = self.new_id()
-        dial = self._dials[link_id] = _Dial(host, port)
+        dial = self._dials[link_id] = Dial(host, port)
         dial.task = self.loop.create_task(self._connect(link_id, dial, timeout_s))
         dial.task.add_done_callback(partial(self._dialed, link_id))
         return link_id
@@ -121,9 +119,21 @@ class Transport:
         """Write frames to a connection, in one write; an unknown or closed one is ignored."""
         wire = self.wires.get(link_id)
         if wire is not None and wire.reason is None:
+            if wire.held:
+                wire.hand_over()
             if isinstance(data, list):
-                data = data[0] if len(data) == 1 else b"".join(data)
-            wire.socket.write(data)
+                wire.socket.writelines(data)
+            else:
+                wire.socket.write(data)
+
+    def push(self, link_id: int, data: list[bytes]) -> None:
+        """As :meth:`send`, in the middle of a long turn: what the peer can take, it gets now.
+
+        A loop writes when the turn is over, so that until then the peer would have nothing to do.
+        """
+        wire = self.wires.get(link_id)
+        if wire is not None and wire.reason is None:
+            wire.push(data)
 
     def opened(self, link_id: int) -> None:
         """Take frames of every kind and size from a connection: its handshake is done."""
@@ -134,7 +144,9 @@ class Transport:
     def buffered(self, link_id: int) -> int:
         """Give the bytes that wait for the peer to take them."""
         wire = self.wires.get(link_id)
-        return 0 if wire is None else wire.socket.get_write_buffer_size()
+        if wire is None:
+            return 0
+        return wire.socket.get_write_buffer_size() + sum(map(len, wire.held))
 
     def peername(self, link_id: int) -> tuple[str, int] | None:
         """Give the numeric address at the other end of a connection."""
@@ -187,7 +199,7 @@ class Transport:
         self._last_id += 1
         return self._last_id
 
-    def made(self, wire: _Wire) -> bool:
+    def made(self, wire: Wire) -> bool:
         """Note that a connection is there; False when there is no place for it any more."""
         if self._closing:
             return False
@@ -198,7 +210,7 @@ class Transport:
         self.on_open(wire.id, wire.dialed)
         return True
 
-    def lost(self, wire: _Wire, reason: str) -> None:
+    def lost(self, wire: Wire, reason: str) -> None:
         """Note that a connection has ended."""
         if self.wires.pop(wire.id, None) is not None:
             self._settle()
@@ -206,10 +218,10 @@ class Transport:
 
     # --- dialing
 
-    async def _connect(self, link_id: int, dial: _Dial, timeout_s: float) -> None:
+    async def _connect(self, link_id: int, dial: Dial, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s):
             await self.loop.create_connection(
-                partial(_Wire, self, link_id, (dial.host, dial.port)), dial.host, dial.port
+                partial(Wire, self, link_id, (dial.host, dial.port)), dial.host, dial.port
             )
 
     def _dialed(self, link_id: int, task: asyncio.Task[None]) -> None:
@@ -223,7 +235,7 @@ class Transport:
         if isinstance(error, TimeoutError) and error.errno is None:
             reason = f"no connection to {dial} in time"
         elif isinstance(error, OSError):
-            reason = f"{_why(error)} ({dial})"
+            reason = f"{why(error)} ({dial})"
         elif error is not None:
             reason = f"cannot connect to {dial}: {error!r}"
         else:
@@ -258,7 +270,7 @@ class Transport:
         return f"<Transport connections={len(self.wires)} dials={len(self._dials)}>"
 
 
-class _Dial:
+class Dial:
     """A connection that is on its way."""
 
     __slots__ = ("host", "made", "port", "reason", "task")
@@ -276,113 +288,3 @@ class _Dial:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-class _Wire(asyncio.Protocol):
-    """One connection: the loop calls it with bytes, it calls the transport with frames.
-
-    Use: `reason` is set when this side closes; nothing is read or sent any more then.
-    """
-
-    __slots__ = (
-        "_decoder", "_failed", "_owner", "_stopped", "_timer", "dialed", "id", "reason", "socket",
-    )  # fmt: skip
-
-    socket: asyncio.Transport
-
-    def __init__(
-        self, owner: Transport, link_id: int | None = None, dialed: tuple[str, int] | None = None
-    ) -> None:
-        self._owner = owner
-        self.id = owner.new_id() if link_id is None else link_id
-        self.dialed = dialed
-        self.reason: str | None = None
-        self._decoder = Decoder(owner.frame_max)
-        self._failed = False  # whether the peer broke the protocol
-        self._stopped = False  # whether reading is paused
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.socket = cast("asyncio.Transport", transport)
-        raw: Any = transport.get_extra_info("socket")
-        with suppress(OSError):  # the peer may have reset it already; that is told by its end
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.set_write_buffer_limits(high=self._owner.high_water)
-        if not self._owner.made(self):
-            self.socket.abort()
-
-    def data_received(self, data: bytes) -> None:
-        decoder = self._decoder
-        if self._failed:
-            return
-        try:
-            frames = decoder.feed(data)
-            while frames and self.reason is None:
-                was_open = decoder.is_open
-                self._owner.on_frames(self.id, frames)
-                if was_open or not decoder.is_open:
-                    break
-                frames = decoder.feed(b"")  # what came behind the handshake's last frame
-        except ProtocolError as error:
-            self._fail(error)
-            return
-        if decoder.failed is not None:
-            self._fail(decoder.failed)
-        elif decoder.held and not self._stopped:
-            self._stopped = True
-            self.socket.pause_reading()
-
-    def open(self) -> None:
-        held = self._decoder.held
-        self._decoder.open()
-        if held:
-            self._owner.loop.call_soon(self._resume)
-
-    def _resume(self) -> None:
-        if self.reason is not None or self._failed:
-            return
-        if self._stopped:
-            self._stopped = False
-            self.socket.resume_reading()
-        self.data_received(b"")
-
-    def _fail(self, error: ProtocolError) -> None:
-        self._failed = True
-        if self._owner.on_broken is not None:
-            self._owner.on_broken(self.id, error)
-        self._owner.loop.call_soon(self.close, str(error))
-
-    def close(self, reason: str) -> None:
-        if self.reason is None:
-            self.reason = reason
-            self.socket.close()
-            self._timer = self._owner.loop.call_later(self._owner.flush_s, self.socket.abort)
-
-    def pause_writing(self) -> None:
-        if self.reason is None:
-            self._owner.on_paused(self.id, True)
-
-    def resume_writing(self) -> None:
-        if self.reason is None:
-            self._owner.on_paused(self.id, False)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.reason is None:
-            lost = "the peer closed the connection"
-            self.reason = lost if exc is None else f"the connection broke: {_why(exc)}"
-        self._owner.lost(self, self.reason)
-
-
-def _why(error: Exception) -> str:
-    """Give the cause of a failure in words, for several addresses tried also."""
-    codes = {int(code) for code in _ERRNO.findall(str(error))}
-    if isinstance(error, OSError) and error.errno:
-        codes.add(error.errno)
-    if codes == {errno.ECONNREFUSED}:
-        return "connection refused"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__

@@ -33,7 +33,7 @@ core.frozen core.heads core.value core.path core.position core.clock core.change
 core.columns core.frame core.hello core.link core.ring core.log core.sessions core.tree core.state
 core.figures core.quorum core.shard core.catchup core.takeover core.branches core.journal core.members core.peering core.call core.batch core.batches
 core.rows core.requests core.messages core.settings core.cluster core.succession core.follower core.reads core.levels core.owner core.answers core.router core.ready core.replica
-tasks discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options transport streams events
+tasks discovery.hosts discovery.scan discovery.announcement discovery.dns discovery.seeds surroundings discovery.multicast options wire transport streams events
 operators.* operators
 door disk keep search figures monitor news node since part reader outcome stages guarantee message handler peers partitions writes cache display tables view notebook service thread
 commands.output commands.progress commands.whereabouts commands.listing commands.actions commands.serving commands.measuring commands.app
@@ -58,7 +58,8 @@ KNOWS: dict[str, set[str]] = {
     "door": set(),
     "streams": set(),
     "events": set(),
-    "transport": {"core.frame"},
+    "transport": set(),
+    "wire": {"core.frame"},
     "since": VALUES,
     "part": VALUES,
     "reader": VALUES,

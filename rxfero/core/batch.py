@@ -12,11 +12,10 @@ them, :mod:`rxfero.core.router` sends them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
-from rxfero.core.call import AUTO, Call
+from rxfero.core.call import AUTO, CALL_BYTES, Call
 from rxfero.core.value import pack, pack_body_of, pack_column, pack_scalars
 
 _MIXED: Final[Any] = object()  # equal to no verb
@@ -28,25 +27,29 @@ class Batch:
     Args:
         turn: In which turn of the node they are asked for.
         node: The node that asks, for the calls; not known here.
-        make: Makes what stands for the message at a place; plain calls if not given.
+        make: Makes what stands for the messages at some places; plain calls if not given.
+        room: Bytes that it may take before it is to be sent.
 
     Attributes:
         fast: The verb of them all while their values are as they came; else equal to no verb.
         values: Text of ASCII and bytes as they came; or, when `packed`, anything packed.
         calls: Those at which somebody has looked, or that go their own way, by their place.
         first: The number of the first; 0 before they are numbered.
-        size: What they weighed when they were numbered, in bytes.
+        room: Bytes that it may take yet.
+        size: What they weigh, in bytes; 0 before they are numbered.
     """
 
     __slots__ = (
-        "acked", "answers", "calls", "deadline", "fast", "first", "make", "node", "packed", "size",
-        "target", "turn", "values", "verb", "verbs",
+        "_began", "acked", "answers", "calls", "deadline", "fast", "first", "make", "node",
+        "packed", "room", "size", "target", "turn", "values", "verb", "verbs",
     )  # fmt: skip
 
     def __init__(
-        self, turn: int = 0, node: Any = None, make: Callable[[Batch, int], Call] | None = None
+        self, turn: int = 0, node: Any = None,
+        make: Callable[[Batch, Iterable[int]], Iterator[Call]] | None = None, room: int = 0,
     ) -> None:
         self.turn, self.node = turn, node
+        self._began = self.room = room  # the former as it was before the first message
         self.make = _shown if make is None else make
         self.fast: Any = _MIXED
         self.verb = ""
@@ -67,7 +70,7 @@ class Batch:
         """
         values, place = self.values, len(self.values)
         if not place:
-            self.verb = verb
+            self.verb, self._began = verb, self.room
         elif self.verbs is not None:
             self.verbs.append(verb)
         elif verb != self.verb:
@@ -76,15 +79,17 @@ class Batch:
         if packed and not self.packed:
             self.values = values = list(map(pack, values))
             self.packed = True
+        self.room -= len(value) + CALL_BYTES
         kept: Any = pack(value) if self.packed and not packed else value
         values.append(kept)
         self.fast = _MIXED if self.packed or self.verbs is not None else verb
         return place
 
-    def extend(self, verb: str, values: list[str]) -> int:
-        """Take many more, all text of ASCII; gives the place of the first."""
-        place = len(self.values)
+    def extend(self, verb: str, values: list[str], size: int) -> int:
+        """Take many more, all text of ASCII, that weigh `size`; gives the place of the first."""
+        place, room = len(self.values), self.room - size
         self.add(verb, values[0], packed=False)
+        self.room = room
         rest = values[1:]
         self.values += map(pack, rest) if self.packed else rest
         if self.verbs is not None:
@@ -94,13 +99,14 @@ class Batch:
     def __len__(self) -> int:
         return len(self.values)
 
-    def weigh(self) -> int:
-        """Give an estimate in bytes of what the messages hold now, as that of :class:`Call`."""
-        return sum(map(len, self.values)) + 64 * len(self.values)
+    @property
+    def weight(self) -> int:
+        """An estimate in bytes of what the messages hold, as that of :class:`Call`."""
+        return self._began - self.room if self.values else 0
 
     def number(self, first: int, deadline: float) -> float:
         """Number the messages from `first` on; gives the soonest deadline of one of them."""
-        self.first, self.deadline, self.size = first, deadline, self.weigh()
+        self.first, self.deadline, self.size = first, deadline, self.weight
         for place, call in self.calls.items():
             call.number = first + place
             call.deadline = call.deadline or deadline
@@ -111,8 +117,8 @@ class Batch:
         """The soonest deadline of a message."""
         return min([self.deadline, *[call.deadline for call in self.calls.values()]])
 
-    def body(self, sid: str) -> bytes:
-        """Give the packed body of a MESSAGE (:mod:`rxfero.core.messages`)."""
+    def body(self, sid: str) -> tuple[bytes, bytes]:
+        """Give the packed body of a MESSAGE (:mod:`rxfero.core.messages`), and its last part."""
         verbs = self.verb if self.verbs is None else self.verbs
         values = self.values
         column = pack_column(values) if self.packed else pack_scalars(values)
@@ -151,18 +157,19 @@ class Batch:
 
     def call(self, place: int) -> Call:
         """Give the call of a message: the one that was looked at, else a new one."""
-        return self.calls.get(place) or self.make(self, place)
+        return self.calls.get(place) or next(self.make(self, (place,)))
 
     def __iter__(self) -> Iterator[Call]:
         places = range(len(self.values))
-        return map(self.call, places) if self.calls else map(self.make, repeat(self), places)
+        return map(self.call, places) if self.calls else self.make(self, places)
 
     def __repr__(self) -> str:
         state = "answered" if self.answers is not None else "sent" if self.target else "waiting"
         return f"<Batch of {len(self.values)} messages from #{self.first} on, {state}>"
 
 
-def _shown(batch: Batch, place: int) -> Call:
-    call = Call("", None, b"")
-    batch.show(call, place)
-    return call
+def _shown(batch: Batch, places: Iterable[int]) -> Iterator[Call]:
+    for place in places:
+        call = Call("", None, b"")
+        batch.show(call, place)
+        yield call

@@ -49,6 +49,7 @@ def level_of(level: Any) -> int:
     raise ConfigurationError("ack", level, hint)
 
 
+CALL_BYTES = 64  # what a request is counted for beside its value
 READ = "rxfero.read"  # the verb of a read at the owner
 HOLDERS = "rxfero.holders"  # of a question to it: which servers hold a write of this session
 QUESTIONS = frozenset((READ, HOLDERS))
@@ -108,7 +109,7 @@ class Call:
     @property
     def size(self) -> int:
         """An estimate in bytes of what the request holds."""
-        return len(self.value) + 64
+        return len(self.value) + CALL_BYTES
 
     def __repr__(self) -> str:
         state = f"status={self.status}" if self.done else "pending"

@@ -123,13 +123,13 @@ class Cluster:
         """Send a frame to a server or client, by relay when only a third hears it."""
         return self.say_packed(name, kind, pack_body(body))
 
-    def say_packed(self, name: str, kind: int, packed: bytes) -> bool:
-        """As :meth:`say`, with a body packed already."""
+    def say_packed(self, name: str, kind: int, packed: bytes, blob: bytes = b"") -> bool:
+        """As :meth:`say`, with a body packed already, maybe but for a large last part."""
         link = self.servers.get(name)
         if link is None:
             link = self.clients.get(name)
         if link is not None:
-            self.frames.append((link, frame.encode_raw(kind, packed)))
+            self.frames.append((link, frame.encode_raw(kind, packed, blob=blob)))
             return True
         member = self.members.table.get(name)
         if member is None or member.state == DEAD or member.via is None:
@@ -137,7 +137,7 @@ class Cluster:
         link = self.servers.get(member.via)
         if link is None:
             return False
-        envelope = pack_body([name, self.name, kind, packed])
+        envelope = pack_body([name, self.name, kind, packed + blob])
         self.frames.append((link, frame.encode_raw(frame.RELAY, envelope)))
         return True
 

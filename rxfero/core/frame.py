@@ -197,9 +197,15 @@ def encode(kind: int, body: object, flags: int = 0) -> bytes:
     return encode_raw(kind, pack_body(body), flags)
 
 
-def encode_raw(kind: int, packed: bytes, flags: int = 0) -> bytes:
-    """Give the bytes of a frame whose body is packed already (one packing serves every peer)."""
-    return HEADER.pack(_LEAST + len(packed), kind, flags) + packed
+def encode_raw(kind: int, packed: bytes, flags: int = 0, blob: bytes = b"") -> bytes:
+    """Give the bytes of a frame whose body is packed already (one packing serves every peer).
+
+    Args:
+        kind, flags: The frame's.
+        packed: The body, or what is before its blob.
+        blob: A large last part of it, which is copied but once.
+    """
+    return b"".join((HEADER.pack(_LEAST + len(packed) + len(blob), kind, flags), packed, blob))
 
 
 def unpack(kind: int, body: bytes, limits: Limits) -> list[Any]:

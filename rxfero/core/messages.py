@@ -24,13 +24,17 @@ from rxfero.core import columns
 from rxfero.core.call import AUTO, OK, SID_MAX, Call
 from rxfero.core.columns import read_numbers, write_numbers
 from rxfero.core.path import Path, from_wire
-from rxfero.core.position import ZERO_TERM, Offset
+from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.value import pack, pack_column, pack_scalars, unpack, unpack_column
 from rxfero.errors import ProtocolError
 
 REMEMBERED: Final = 1 << 17  # answers kept for repetition, a session: all that may be on its way
 SESSIONS: Final = 256  # sessions whose answers are kept
 _UNREAD: Any = object()
+_AS_YET: Final = {  # what a request is before somebody says otherwise
+    "cancel": None, "expect": None, "level": AUTO, "more": None, "offset": None, "seq": 0,
+    "shard": -1, "term": ZERO_TERM, "ttl_ms": 0,
+}  # fmt: skip
 PENDING: Any = object()
 """In the place of an answer that is still being made."""
 
@@ -54,20 +58,31 @@ class Inbound:
         "packed", "seq", "shard", "term", "ttl_ms", "type",
     )  # fmt: skip
 
+    cancel: Callable[[], None] | None
+    expect: Any
+    level: int
+    more: Callable[[int], None] | None  # so many answers of a stream were taken
+    offset: Offset | None
+    seq: int
+    shard: int
+    term: Term
+    ttl_ms: int
+
     def __init__(
         self, dest: Dest, number: int, type: str, key: Path | None = None, packed: bytes = b"\xc0",
         content: Any = _UNREAD,
     ) -> None:
         self.dest, self.number, self.type, self.key = dest, number, type, key
         self.packed, self.content = packed, content
-        self.seq, self.shard, self.level = 0, -1, AUTO
-        self.expect: Any = None
-        self.ttl_ms = 0
-        self.offset: Offset | None = None
-        self.term = ZERO_TERM
         self.done = False
-        self.cancel: Callable[[], None] | None = None
-        self.more: Callable[[int], None] | None = None  # so many answers of a stream were taken
+
+    def __getattr__(self, name: str) -> Any:
+        # What most requests never have: to set all of it was half of what a message costs here.
+        try:
+            return _AS_YET[name]
+        except KeyError:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self) from None
 
     @property
     def value(self) -> Any:
@@ -80,6 +95,18 @@ class Inbound:
         return f"<{type(self).__name__} {self.type} {self.key!r} from {self.dest.to}>"
 
 
+def bare(kind: type[Inbound]) -> Callable[[], Any]:
+    """Give a class of requests that are made without their fields, for who sets them itself.
+
+    A constructor in Python takes as long as all else that is done for a message here.
+    """
+    made: Any = type(kind.__name__, (kind,), {"__slots__": (), "__init__": object.__init__})
+    return made
+
+
+BARE: Final = bare(Inbound)
+
+
 class Run:
     """The messages of one frame on their way through the handler, and then their answers.
 
@@ -88,14 +115,14 @@ class Run:
     Args:
         dest: Where the answers go.
         numbers: Increasing.
-        kind: What a request is made of.
+        kind: Makes a request, :func:`bare`.
         verbs, keys, values: Columns; no keys are None.
     """
 
     __slots__ = ("_keys", "_kind", "_values", "_verbs", "answers", "dest", "known", "numbers")
 
     def __init__(
-        self, dest: Dest, numbers: Sequence[int], kind: type[Inbound] = Inbound,
+        self, dest: Dest, numbers: Sequence[int], kind: Callable[[], Any] = BARE,
         verbs: Iterable[str] = (), keys: list[Any] | None = None, values: Sequence[Any] = (),
     ) -> None:
         self.dest, self.numbers, self._kind = dest, numbers, kind
@@ -104,11 +131,15 @@ class Run:
         self.known = False  # whether the sender knows that they are here
 
     def __iter__(self) -> Iterator[Inbound]:
+        dest, kind = self.dest, self._kind
         keys = repeat(None) if self._keys is None else self._keys
-        return map(
-            self._kind, repeat(self.dest), self.numbers, self._verbs, keys, repeat(b""),
-            self._values,
-        )  # fmt: skip
+        for number, verb, key, value in zip(
+            self.numbers, self._verbs, keys, self._values, strict=False
+        ):
+            made = kind()
+            made.dest, made.number, made.type, made.key = dest, number, verb, key
+            made.packed, made.content, made.done = b"", value, False
+            yield made
 
     def answered(self, answers: list[Any], packed: bytes | None) -> None:
         """Keep the answers, for who asks again; `packed` is their column when it has them all."""

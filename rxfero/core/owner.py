@@ -37,7 +37,7 @@ from rxfero.core.change import COUNT, DATA, LOST, VOID, Record
 from rxfero.core.cluster import Cluster
 from rxfero.core.columns import write_numbers
 from rxfero.core.levels import Levels
-from rxfero.core.messages import PENDING, Dest, Inbound, Run, Shelves, write_answers
+from rxfero.core.messages import BARE, PENDING, Dest, Inbound, Run, Shelves, write_answers
 from rxfero.core.path import wire
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.reads import Reads
@@ -105,6 +105,7 @@ class Owner:
         self._last_dest: Dest | None = None
         self._last_term: Term | None = None
         self.kind: type[Inbound] = Inbound
+        self.bare = BARE  # of that kind
         self.inbox: list[Inbound | Run] = []
         self.unknown: list[Run] = []  # of this turn: their senders wait for a receipt
         self.reads = Reads(cluster, self.answer)
@@ -441,7 +442,7 @@ class Owner:
         values: list[Any],
     ) -> bool:
         """Give a batch of messages to the program; False: not all of it is new."""
-        run = Run(dest, numbers, self.kind, verbs, keys, values)
+        run = Run(dest, numbers, self.bare, verbs, keys, values)
         if not self._served.of(dest.sid).take(run):
             return False
         self.inbox.append(run)

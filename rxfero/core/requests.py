@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rxfero.core.batch import Batch
 from rxfero.core.batches import Batches
 from rxfero.core.call import (
+    CALL_BYTES,
     CLOSED,
     GAP,
     LOST,
@@ -78,8 +79,7 @@ class Requests:
         self._looked, self._look_s = 0.0, RETRY_S  # when the oldest was looked at, and how often
         self._oldest: int = 0  # pending then, by number
         self._newest: int = 0
-        self._soonest = float("inf")
-        self._hurry = float("inf")
+        self._soonest = self._hurry = float("inf")
         self._refused: set[int] = set()
         self._open_session()
 
@@ -133,16 +133,20 @@ class Requests:
         """Queue the messages of waiting batches one by one: they go by other ways, or mixed."""
         waiting = self.batches.take_waiting()
         for batch in waiting:
-            calls = batch.split()
-            self.pending.update([(call.number, call) for call in calls])
-            self.queue += calls
+            self.queue += self._own_ways(batch)
         if waiting:
             self.queue.sort(key=_by_number)
 
     def _split(self, low: int, high: int) -> None:
         """Let batches on their way with numbers between two go their own ways from now on."""
         for batch in self.batches.take(lambda b: b.first <= high and b.first + len(b) > low):
-            self.pending.update([(call.number, call) for call in batch.split()])
+            self._own_ways(batch)
+
+    def _own_ways(self, batch: Batch) -> list[Call]:
+        calls = batch.split()
+        self.pending.update([(call.number, call) for call in calls])
+        self.bytes += sum([call.size for call in calls]) - batch.size
+        return calls
 
     def split(self) -> None:
         """Let all messages go their own ways from now on."""
@@ -171,7 +175,7 @@ class Requests:
             self._first(now)
         self.pending[number] = call
         self.queue.append(call)
-        self.bytes += len(call.value) + 64
+        self.bytes += len(call.value) + CALL_BYTES
 
     def again(self, call: Call, level: int, now: float) -> None:
         """Ask once more for a settled or pending write, at another level of durability."""
@@ -242,7 +246,7 @@ class Requests:
         for call, answer in zip(calls, answers, strict=True):
             call.content = answer
             call.done = True
-        self.bytes -= sum([len(c.value) for c in calls]) + 64 * len(calls)
+        self.bytes -= sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
         return calls
 
     def reply(
@@ -289,14 +293,14 @@ class Requests:
                 self._refused.add(call.shard)
                 continue
             del pending[number]
-            freed += len(call.value) + 64
+            freed += len(call.value) + CALL_BYTES
             if offsets is not None and offsets[i]:
                 call.offset = _new(Offset, (call.shard, term, offsets[i]))
                 if number in kept and self._unseen(call.shard):
-                    self._kept_bytes -= len(kept.pop(number).value) + 64  # the next owner has it
+                    self._kept_bytes -= kept.pop(number).size  # the next owner has it
                 elif call.seq:
                     if number not in kept:
-                        self._kept_bytes += len(call.value) + 64
+                        self._kept_bytes += len(call.value) + CALL_BYTES
                     kept[number] = call
             if call.done:
                 continue  # it timed out before; its outcome stays what the caller was told
@@ -320,7 +324,7 @@ class Requests:
             call.offset = _new(Offset, (call.shard, term, at))
             call.done = True
         deque(map(self.pending.pop, numbers), 0)
-        size = sum([len(c.value) for c in calls]) + 64 * len(calls)
+        size = sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
         self.bytes -= size
         self._kept_bytes += size
         self._kept.update(zip(numbers, calls, strict=True))
@@ -332,7 +336,7 @@ class Requests:
         kept, held = self._kept, self._kept_bytes
         records, size = self._retain
         while len(kept) > records or held > size:
-            held -= len(kept.popitem(last=False)[1].value) + 64
+            held -= len(kept.popitem(last=False)[1].value) + CALL_BYTES
         self._kept_bytes = held
 
     def safe(self, term: Term, points: dict[int, int], shards: list[Shard]) -> None:
@@ -342,18 +346,13 @@ class Requests:
         was lost with its owner: it is sent again. Where there is no local copy, one that was
         written in an earlier `term` is: its owner's table tells whether it is there.
         """
-        if not self._kept:
-            return
         lost: list[Call] = []
         for number, call in list(self._kept.items()):
             point = points.get(call.shard, 0)
             if call.offset is None or call.offset.number > point:
                 continue
-            if self._unseen(call.shard):
-                held = call.offset.term == term
-            else:
-                held = shards[call.shard].sessions.has(self.sid, call.seq)
-            if held:
+            unseen, sessions = self._unseen(call.shard), shards[call.shard].sessions
+            if call.offset.term == term if unseen else sessions.has(self.sid, call.seq):
                 del self._kept[number]
                 self._kept_bytes -= call.size
             elif number not in self.pending:
@@ -385,8 +384,8 @@ class Requests:
         for other in self.pending.values():
             if other.shard == shard and other.seq:
                 have[other.seq] = other
-        if any(seq not in have for seq in range(expected, call.seq)):
-            missing = [s for s in range(expected, call.seq) if s not in have]
+        missing = [s for s in range(expected, call.seq) if s not in have]
+        if missing:
             begins = expected == 1 and len(missing) == call.seq - 1
             self._restart(shard, [] if begins else missing)
             return

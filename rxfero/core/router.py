@@ -17,6 +17,7 @@ from rxfero.core import frame, messages
 from rxfero.core import rows as columns
 from rxfero.core.call import (
     AUTO,
+    CALL_BYTES,
     COMMIT,
     COMPARE,
     FAILED,
@@ -158,7 +159,7 @@ class Router:
             batch = requests.next_batch(target, cluster.now)
             if batch is None:
                 return
-            cluster.say_packed(target, frame.MESSAGE, batch.body(requests.sid))
+            cluster.say_packed(target, frame.MESSAGE, *batch.body(requests.sid))
             cluster.note("tack", len(batch))
 
     def _target_of(self, call: Call) -> str | None:
@@ -192,7 +193,7 @@ class Router:
             plain
             and cluster.client
             and len(calls) <= (ROWS if all(c.path is None for c in calls) else rows)
-            and sum([len(c.value) for c in calls]) + 64 * len(calls) <= room
+            and sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls) <= room
         ):
             cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))
             cluster.note("tack", len(calls))
@@ -200,7 +201,7 @@ class Router:
         part: list[Call] = []
         size, sid = 0, self.requests.sid
         for call in calls:
-            weight = len(call.value) + 64
+            weight = len(call.value) + CALL_BYTES
             if call.expect is not None:
                 weight += sum(len(item) for item in call.expect if type(item) is bytes)
             if part and (len(part) >= rows or size + weight > room):
@@ -304,12 +305,12 @@ class Router:
         target = self.server_of(shard)
         if target is not None and hops <= cluster.constants.requests.hops:
             return target
-        if target is not None or self._parked_bytes + len(row.value) + 64 > PARKED_BYTES:
+        if target is not None or self._parked_bytes + len(row.value) + CALL_BYTES > PARKED_BYTES:
             owner.answer(dest, row.number, RETRY, ZERO_TERM, 0, None)
             return None
         limit = cluster.now + cluster.constants.requests.timeout * 0.0008
         self._parked.append((dest, hops, row, limit))
-        self._parked_bytes += len(row.value) + 64
+        self._parked_bytes += len(row.value) + CALL_BYTES
         return None
 
     def server_of(self, shard: Shard) -> str | None:
@@ -346,7 +347,7 @@ class Router:
             if short:
                 if now < limit:
                     self._parked.append((dest, hops, row, limit))
-                    self._parked_bytes += len(row.value) + 64
+                    self._parked_bytes += len(row.value) + CALL_BYTES
                 else:
                     told = self._cluster.no_quorum()
                     self._owner.answer(dest, row.number, NO_QUORUM, ZERO_TERM, 0, told)

@@ -340,11 +340,11 @@ def pack_body(body: object) -> bytes:
     return _body_pack(body)
 
 
-def pack_body_of(fields: list[Any], blob: bytes) -> bytes:
-    """Pack the body of a frame whose last field is a large blob, which is copied but once."""
+def pack_body_of(fields: list[Any], blob: bytes) -> tuple[bytes, bytes]:
+    """Pack the body of a frame whose last field is a large blob: what is before it, and itself."""
     head = bytearray(_body_pack(fields))
     head[0] += 1  # one field more: a body has few
-    return b"".join((head, b"\xc6", len(blob).to_bytes(4, "big"), blob))
+    return b"%b\xc6%b" % (head, len(blob).to_bytes(4, "big")), blob
 
 
 def unpack_body(data: bytes | memoryview, *, limit_items: int = 1 << 24) -> Any:

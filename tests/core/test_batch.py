@@ -37,7 +37,7 @@ def filled(rows: list[tuple[str, Any]]) -> Batch:
 def test_a_batch_travels_as_what_was_asked_for(rows: list[tuple[str, Any]]) -> None:
     batch = filled(rows)
     batch.number(7, 30.0)
-    got = messages.read(unpack_body(batch.body("session")), 99)
+    got = messages.read(unpack_body(b"".join(batch.body("session"))), 99)
     assert (got.sid, got.keys, list(got.numbers)) == (
         "session", None, list(range(7, 7 + len(rows))),
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_call_of_a_batch_is_as_one_of_its_own(
         assert (call.number, call.verb, unpack(call.value)) == (7 + place, *rows[place])
         assert (call.target, call.deadline, call.done, call.status) == ("server", 30.0, False, OK)
         assert (call.path, call.seq, call.shard) == (None, 0, -1)
-    assert batch.weigh() >= sum(len(v) if is_plain(v) else 0 for _, v in rows)
+    assert batch.weight >= sum(len(v) if is_plain(v) else 0 for _, v in rows)
 
 
 @given(ROWS, st.sets(st.integers(0, 19)))

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from rxfero.core import messages
 from rxfero.core.call import OK, Call
-from rxfero.core.messages import PENDING, REMEMBERED, SESSIONS, Dest, Inbound, Run, Shelf, Shelves
+from rxfero.core.messages import (
+    PENDING,
+    REMEMBERED,
+    SESSIONS,
+    Dest,
+    Inbound,
+    Run,
+    Shelf,
+    Shelves,
+    bare,
+)
 from rxfero.core.path import Path
 from rxfero.core.value import pack, pack_body, unpack, unpack_body
 from rxfero.errors import ProtocolError, ValueRefused
@@ -143,7 +153,7 @@ def test_an_answer_is_found_when_it_is_there() -> None:
 
 
 def test_a_batch_makes_its_requests_as_they_are_asked_for() -> None:
-    run = Run(DEST, [4, 7], Inbound, ["a", "b"], None, ["x", 2])
+    run = Run(DEST, [4, 7], bare(Inbound), ["a", "b"], None, ["x", 2])
     for _ in range(2):
         told = [(r.number, r.type, r.key, r.value, r.dest) for r in run]
         assert told == [(4, "a", None, "x", DEST), (7, "b", None, 2, DEST)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_type
 
 from reactivex import Observable
@@ -30,7 +31,7 @@ def chains(users: Cache) -> None:
     assert_type(users.on("reply"), Stream[Guarantee])
     assert_type(users.on("checksum"), Stream[int])
     assert_type(users.on("changes"), Stream[list[Change]])
-    assert_type(users.on("replies"), Stream[list[Guarantee]])
+    assert_type(users.on("replies"), Stream[Sequence[Guarantee]])
 
     kinds = changes.pipe(fop.of_type("add"), fop.under("users"), ops.map(lambda c: c.type))
     assert_type(kinds, Observable[str])

@@ -20,7 +20,7 @@ from rxfero.options import Options
 from rxfero.search import FIND_S, Here
 from rxfero.surroundings import surroundings
 from rxfero.tasks import end_tasks
-from rxfero.transport import Transport
+from rxfero.transport import Frame, Transport
 
 LOOK_S: Final = 2.0  # longest a look takes
 FORGET_S: Final = 60.0  # after which one that does not answer any more is told no more
@@ -164,13 +164,13 @@ class Monitor:
         )  # fmt: skip
         self._say(link)
 
-    def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
+    def _on_frames(self, link_id: int, frames: list[Frame]) -> None:
         link = self._links[link_id]
         was = link.state
         try:
             for kind, flags, body in frames:
                 if link.receive(kind, flags, body, self._monotonic()):
-                    self._told(link_id, body)
+                    self._told(link_id, bytes(body))
         finally:
             self._say(link)
         link.payloads.clear()

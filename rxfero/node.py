@@ -39,7 +39,7 @@ from rxfero.news import News
 from rxfero.options import Options
 from rxfero.search import SCAN_S, Search, settle_s
 from rxfero.surroundings import surroundings
-from rxfero.transport import Transport
+from rxfero.transport import Frame, Transport
 
 log = logging.getLogger("rxfero")
 TICK_S = 0.005  # how late a deadline may be noticed
@@ -353,7 +353,7 @@ class Node:
         self.replica.opened(link_id, None if dialed is None else Address(*dialed), self.now)
         self.mark()
 
-    def _on_frames(self, link_id: int, frames: list[tuple[int, int, bytes]]) -> None:
+    def _on_frames(self, link_id: int, frames: list[Frame]) -> None:
         if not self._born:
             return
         replica, now = self.replica, self._monotonic()

@@ -24,7 +24,7 @@ from typing import Final, cast
 from rxfero.errors import AddressInUse, ProtocolError
 from rxfero.wire import Wire, why
 
-Frame = tuple[int, int, bytes]
+Frame = tuple[int, int, bytes | memoryview]
 
 HIGH_WATER: Final = 256 * 1024  # bytes waiting for a peer at which it is reported as paused
 FLUSH_S: Final = 2.0  # longest a closing connection may take to send what it was given

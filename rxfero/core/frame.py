@@ -76,6 +76,7 @@ MONITOR: Final = 60
 MUST_UNDERSTAND: Final = 1  # flag: a receiver that does not know the kind must give up
 
 HELLO_MAX: Final = 4096  # most bytes of a frame before the handshake is done
+_LARGE: Final = 1 << 13  # bytes which it is worth not to copy
 HEADER: Final = Struct(">IBB")
 _HEAD: Final = HEADER.size  # 6: the length and what every frame has
 _PREFIX: Final = 4  # of those, the length itself
@@ -208,7 +209,7 @@ def encode_raw(kind: int, packed: bytes, flags: int = 0, blob: bytes = b"") -> b
     return b"".join((HEADER.pack(_LEAST + len(packed) + len(blob), kind, flags), packed, blob))
 
 
-def unpack(kind: int, body: bytes, limits: Limits) -> list[Any]:
+def unpack(kind: int, body: bytes | memoryview, limits: Limits) -> list[Any]:
     """Give the fields of a body.
 
     Raises:
@@ -266,8 +267,10 @@ class Decoder:
         """Whether bytes wait for :meth:`open`; stop reading from the socket then."""
         return self._welcomed and not self.is_open and self._size > 0
 
-    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
+    def feed(self, data: bytes) -> list[tuple[int, int, bytes | memoryview]]:
         """Take what came from the socket; give (kind, flags, body) of each whole frame.
+
+        A large body is a view of what came, which lives as long as that; who keeps it copies it.
 
         Frames of a kind unknown here are left out unless they must be understood. When a bad frame
         follows good ones, the good ones are given, `failed` is set and the next call raises.
@@ -283,18 +286,28 @@ class Decoder:
             self._size += len(data)
             if self._size < self._need or self.held:
                 return []
-            data = b"".join(self._parts)
-            self._parts.clear()
-        frames = self._cut(data)
+            frames = self._go_on(data)
+        else:
+            frames = self._cut(data, 0)
         if self.failed is not None:
             self._size = 0
             if not frames:
                 raise self.failed
         return frames
 
-    def _cut(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        frames: list[tuple[int, int, bytes]] = []
-        at, end, need = 0, len(data), _HEAD
+    def _go_on(self, data: bytes) -> list[tuple[int, int, bytes | memoryview]]:
+        """Take what came behind something that waits; of large data only the part it waits for."""
+        parts, begun = self._parts, self._need - (self._size - len(data))
+        self._parts = []
+        if len(data) < _LARGE or self._need == _HEAD or not self.is_open:
+            return self._cut(b"".join(parts), 0)
+        parts[-1] = data[:begun]
+        frames = self._cut(b"".join(parts), 0)
+        return frames if self.failed is not None else frames + self._cut(data, begun)
+
+    def _cut(self, data: bytes, at: int) -> list[tuple[int, int, bytes | memoryview]]:
+        frames: list[tuple[int, int, bytes | memoryview]] = []
+        end, need = len(data), _HEAD
         limit, is_open, header, kinds = self._limit, self.is_open, HEADER.unpack_from, KINDS
         while end - at >= _HEAD:
             length, kind, flags = header(data, at)
@@ -307,7 +320,9 @@ class Decoder:
                 need = stop - at
                 break
             if kind in kinds:
-                frames.append((kind, flags, data[at + _HEAD : stop]))
+                large = length > _LARGE and is_open
+                body = memoryview(data)[at + _HEAD : stop] if large else data[at + _HEAD : stop]
+                frames.append((kind, flags, body))
             at = stop
             if kind == WELCOME and not is_open:
                 self._welcomed = True

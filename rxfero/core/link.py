@@ -148,7 +148,7 @@ class Link:
         nonces = (mine.nonce, theirs.nonce) if dialed else (theirs.nonce, mine.nonce)
         return not keep(mine.identity, theirs.identity, dialed), b"".join(nonces)
 
-    def receive(self, kind: int, flags: int, body: bytes, now: float) -> bool:
+    def receive(self, kind: int, flags: int, body: bytes | memoryview, now: float) -> bool:
         """Take a frame. Send `out` and look at `state` after it.
 
         Returns:
@@ -170,7 +170,7 @@ class Link:
                 self.last_heard = now
                 return False
             fields = frame.unpack(kind, body, _LIMITS)
-            self._handlers[kind](self, fields, body, now)
+            self._handlers[kind](self, fields, bytes(body), now)
             if following != "closed":
                 self.state = following
             if following == "auth" and self._secret is None:

@@ -260,7 +260,9 @@ class Replica:
         self.requests.resend(now, lost=name)
         self._tick = now
 
-    def receive(self, link_id: int, kind: int, flags: int, body: bytes, now: float) -> None:
+    def receive(
+        self, link_id: int, kind: int, flags: int, body: bytes | memoryview, now: float
+    ) -> None:
         """A frame came.
 
         Raises:
@@ -281,8 +283,7 @@ class Replica:
         if link.state == "closed":
             self._closes.append((link_id, link.reason or "closed by the peer"))
             return
-        peer = link.peer
-        if peer is None:
+        if (peer := link.peer) is None:
             return
         if peer.role == "server":
             self.members.hears(peer.name, now)
@@ -294,7 +295,7 @@ class Replica:
         elif admitted:
             self._dispatch(peer.name, kind, body)
 
-    def _dispatch(self, source: str, kind: int, body: bytes) -> None:
+    def _dispatch(self, source: str, kind: int, body: bytes | memoryview) -> None:
         handler = self._handlers.get(kind)
         if handler is None:
             raise ProtocolError(f"a frame of kind {kind} that nobody handles")

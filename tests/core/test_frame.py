@@ -65,6 +65,35 @@ def test_frames_do_not_depend_on_how_the_bytes_arrive(frames, data):
     assert decoder.buffered == 0
 
 
+LARGE_SIZES = st.lists(st.sampled_from([0, 1, 100, 8_189, 8_191, 8_193, 30_000]), max_size=8)
+
+
+@given(LARGE_SIZES, st.data())
+def test_large_frames_come_whole_and_in_order_however_their_bytes_arrive(sizes, data):
+    bodies = [bytes([number]) * size for number, size in enumerate(sizes)]
+    wire = b"".join(frame.encode_raw(frame.APPEND, body) for body in bodies)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(wire)), max_size=8)))
+
+    decoder, found = opened(), []
+    for first, after in zip([0, *cuts], [*cuts, len(wire)], strict=True):
+        found += decoder.feed(wire[first:after])
+
+    assert [bytes(body) for _, _, body in found] == bodies
+    assert {type(body) for _, _, body in found if len(body) > 10_000} <= {memoryview}
+    assert decoder.buffered == 0
+
+
+def test_a_bad_frame_behind_a_large_one_that_was_cut_is_refused():
+    good, bad = frame.encode_raw(frame.APPEND, bytes(9_000)), b"\x00\x00\x00\x01\x05\x00"
+    decoder = opened()
+    assert decoder.feed(good[:100]) == []
+    (found,) = decoder.feed(good[100:] + bad + bytes(9_000))
+    assert found[2] == bytes(9_000)
+    with pytest.raises(ProtocolError, match="a frame of 1 bytes"):
+        decoder.feed(b"")
+    assert decoder.buffered == 0
+
+
 def test_a_byte_at_a_time():
     wire = frame.encode(frame.HEADS, [1, "two", b"three"]) * 3
     decoder, found = opened(), []

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.figures import table, whole
-from benchmarks.worker import Count, echoes
+from benchmarks.worker import BULK, Count, echoes
 from rxfero import Cache
 from rxfero.testing import SimulatedCluster, simulate
 
@@ -26,6 +26,7 @@ BURST = 1000
 COUNTED = {  # modules and functions that are counted by themselves
     ("rxfero.core.frame", "encode_raw"): "frames",
     ("rxfero.transport", "send"): "writes",
+    ("rxfero.transport", "push"): "writes",
     ("rxfero.core.replica", "receive"): "received",
     **{
         ("rxfero.core.value", name): "packs"
@@ -80,14 +81,40 @@ async def updates(cache: Cache, count: int) -> None:
     taken.dispose()
 
 
-LOADS = {"messages": messages, "updates": updates}
+async def messages_in_bulk(cache: Cache, count: int) -> None:
+    """As `messages`, by the verbs that take and give columns."""
+    answered = Count()
+    taken = cache.on("replies").subscribe(lambda many: answered.add(len(many)))
+    all_here = answered.after(count)
+    for first in range(0, count, BULK):
+        cache.peers.send_many("test", ["*" * 100] * min(BULK, count - first))
+    await all_here
+    taken.dispose()
+
+
+async def updates_in_bulk(cache: Cache, count: int) -> None:
+    """As `updates`, by the verbs that take and give columns."""
+    seen = Count()
+    taken = cache.on("changes").subscribe(lambda many: seen.add(len(many)))
+    all_here = seen.after(count)
+    for first in range(0, count, BULK):
+        keys = [f"k{at}" for at in range(first, min(first + BULK, count))]
+        cache.update_many(keys, ["*" * 100] * len(keys))
+    await all_here
+    taken.dispose()
+
+
+LOADS = {
+    "messages": messages, "messages in bulk": messages_in_bulk,
+    "updates": updates, "updates in bulk": updates_in_bulk,
+}  # fmt: skip
 
 
 async def measure(count: int) -> dict[str, dict[str, float]]:
     """Give each load's operations a record."""
     found: dict[str, dict[str, float]] = {}
     for name, load in LOADS.items():
-        handler = echoes if load is messages else None
+        handler = echoes if name.startswith("messages") else None
         async with SimulatedCluster(servers=1, clients=1, handler=handler) as cluster:
             client = cluster.clients[0].cache
             await load(client, BURST)  # what is made once is made now

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from rxfero.core.batch import Batch
-from rxfero.core.call import CALL_BYTES, Call
+from rxfero.core.call import Call
 from rxfero.core.hello import VOTERS
 from rxfero.core.link import Identity
 from rxfero.core.messages import Inbound, Run, bare
@@ -23,20 +23,15 @@ from rxfero.core.peering import CONNECTED, Address
 from rxfero.core.quorum import Quorum
 from rxfero.core.ready import Ready
 from rxfero.core.replica import Replica
-from rxfero.core.router import ROWS
 from rxfero.core.settings import Settings
 from rxfero.door import Door
-from rxfero.errors import (
-    Closed,
-    Overloaded,
-    ProtocolError,
-    RequestTimeout,
-)
+from rxfero.errors import Closed, ProtocolError, RequestTimeout
 from rxfero.events import Hub
 from rxfero.figures import told
 from rxfero.keep import Keep
 from rxfero.news import News
 from rxfero.options import Options
+from rxfero.outbox import Outbox
 from rxfero.search import SCAN_S, Search, settle_s
 from rxfero.surroundings import surroundings
 from rxfero.transport import Frame, Transport
@@ -45,7 +40,7 @@ log = logging.getLogger("rxfero")
 TICK_S = 0.005  # how late a deadline may be noticed
 
 
-class Node:
+class Node(Outbox):
     """One server or client of a service, on the running loop.
 
     Args:
@@ -56,22 +51,15 @@ class Node:
     """
 
     def __init__(self, service: str, options: Options, hub: Hub, *, handled: bool) -> None:
+        super().__init__(options.constants)
         self.service, self.options, self.hub = service, options, hub
         self.loop, self._monotonic, self._wall, self.rng = surroundings()
-        self.turns = 0
-        self.closed = False
         self._born = False  # whether there is a replica
         self.born = self._monotonic()
-        self.batch = Batch(0, self)  # messages of this turn; knows how much is to be taken yet
-        self._pending_max = int(options.constants.requests.pending)
-        self.value_max = int(options.constants.outbox.frag) - 4096  # bytes of a value in a frame
-        most = options.constants.outbox.max
-        self.frame = min(most, self.value_max, ROWS * CALL_BYTES)  # bytes of one at most
         self._handler: Callable[[list[Inbound | Run]], None] | None = None
         self.news = News(service, hub)
         self.peer_named: Callable[[str], Any] = lambda name: name
         self._handled = handled
-        self.marked = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -198,88 +186,7 @@ class Node:
         """Monotonic seconds."""
         return self._monotonic()
 
-    # --- what the program asks
-
-    def submit(self, call: Call) -> None:
-        """Take a request; it leaves with the turn.
-
-        Raises:
-            Closed: the node has been stopped.
-            Overloaded: too much is waiting already.
-        """
-        size = len(call.value) + CALL_BYTES
-        over = size > self.batch.room
-        if over:
-            self._check()
-        if self.batch.values:
-            self._hand_over()
-        self.replica.submit(call, self._monotonic())
-        self.batch.room -= size
-        if over:
-            self._flush()
-        elif not self.marked:
-            self.mark()
-
-    def post(self, verb: str, value: str | bytes, *, packed: bool) -> tuple[Batch, int]:
-        """As :meth:`submit`, for a message without a key: it goes with the others of its turn.
-
-        Gives the batch it goes with, and its place there.
-        `Peers.send` does the same in place where nothing is to be done but to keep it.
-        """
-        batch = self.batch
-        over = len(value) + CALL_BYTES > batch.room
-        if over:
-            self._check()
-        place = batch.add(verb, value, packed=packed)
-        if over:
-            self._flush()
-        elif not self.marked:
-            self.mark()
-        return batch, place
-
-    def post_all(self, verb: str, values: list[str]) -> tuple[Batch, int] | None:
-        """As :meth:`post`, for many values, all text of ASCII; gives the place of the first.
-
-        None when they are more than one frame should carry: nothing was taken.
-        """
-        size = sum(map(len, values)) + CALL_BYTES * len(values)
-        if size > self.batch.room:
-            self._check()
-            self._flush()
-            if size > self.batch.room:
-                return None
-        batch = self.batch
-        place = batch.extend(verb, values, size)
-        self.mark()
-        return batch, place
-
-    def _check(self) -> None:
-        if self.closed:
-            raise Closed(self.service)
-        held = self.replica.requests.bytes + self.batch.weight
-        if held > self._pending_max:
-            raise Overloaded(held, self._pending_max)
-
-    def _hand_over(self) -> None:
-        if self.batch.values:
-            batch = self.batch
-            self.batch = Batch(self.turns, self, batch.make, max(0, batch.room))
-            self.replica.send(batch, self._monotonic())
-
-    def _room(self) -> None:
-        """Begin to count anew what was asked for."""
-        self.batch.room = min(self.frame, self._pending_max - self.replica.requests.bytes)
-
-    def _flush(self) -> None:
-        """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
-        self._hand_over()
-        self.turns = self.batch.turn = self.turns + 1
-        cluster = self.replica.cluster
-        self.replica.router.flush_calls()
-        frames, cluster.frames = cluster.frames, []
-        self._send(frames, self.transport.push)
-        self._room()
-        self.mark()
+    # --- what the program asks, beside what the outbox takes
 
     def cancel(self, call: Call) -> None:
         """Tell whoever handles a request that nobody waits for it any more."""
@@ -299,12 +206,6 @@ class Node:
         owner = self.replica.owner
         self._handler, owner.kind, owner.bare = handler, kind, bare(kind)
         self.mark()
-
-    def mark(self) -> None:
-        """Ask for a turn."""
-        if not self.marked:
-            self.marked = True
-            self.loop.call_soon(self._turn)
 
     async def until(
         self, predicate: Callable[[], bool], what: str, timeout_s: float | None
@@ -474,15 +375,6 @@ class Node:
             timeout_s = self.options.constants.connections.timeout / 1000
             link_id = transport.dial(address.host, address.port, timeout_s)
             self.replica.peering.dialing(contact, link_id)
-
-    def _send(
-        self, frames: Iterable[tuple[int, bytes]], send: Callable[[int, list[bytes]], None]
-    ) -> None:
-        by_link: dict[int, list[bytes]] = {}
-        for link_id, data in frames:
-            by_link.setdefault(link_id, []).append(data)
-        for link_id, chunks in by_link.items():
-            send(link_id, chunks)
 
     def fail(
         self, error: Exception, event: str, *, context: str = "", peer: str | None = None,

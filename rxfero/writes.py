@@ -9,7 +9,7 @@ from rxfero.core.call import WRITES, level_of
 from rxfero.core.change import Change
 from rxfero.core.path import Path
 from rxfero.core.position import Offset
-from rxfero.core.value import pack
+from rxfero.core.value import pack, pack_all
 from rxfero.errors import ConfigurationError, ValueRefused
 from rxfero.guarantee import Guarantee, Level
 from rxfero.peers import check_size
@@ -127,19 +127,17 @@ class Writes:
                 empty. Nothing was written.
             Overloaded, Closed: some have been written: those before.
         """
-        paths, packed = list(map(Path.parse, keys)), list(map(pack, values))
+        paths, packed = Path.parse_all(keys), pack_all(values)
         if not paths or len(paths) != len(packed):
             counts = f"{len(paths)} keys and {len(packed)} values"
             raise ValueRefused("keys", f"must be as many as the values, and some: {counts}")
-        for value in packed:
-            check_size(self._node, value)
+        check_size(self._node, max(packed, key=len))
         node, level = self._node, self._ack if ack is None else level_of(ack)
         asked = [
             Guarantee(node, "update", path, value, level)
             for path, value in zip(paths, packed, strict=True)
         ]
-        for guarantee in asked:
-            node.submit(guarantee)
+        node.submit_all(asked)
         return Joint(asked)
 
     def set(self, change: Change, *, ack: Level | None = None) -> Guarantee:

@@ -10,8 +10,9 @@ The module knows no values and no state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final, cast
 
 from rxfero.errors import ProtocolError, ValueRefused
@@ -56,6 +57,21 @@ class Path(tuple[Element, ...]):
         raise ValueRefused(
             _short(key), f"a key is text, an integer or a tuple of those, not {type(key).__name__}"
         )
+
+    @classmethod
+    def parse_all(cls, keys: Iterable[Any]) -> list[Path]:
+        """Give paths, each as :meth:`parse` does it.
+
+        Raises:
+            ValueRefused: as :meth:`parse`; of the first that is no key.
+        """
+        keys = list(keys)
+        if set(map(type, keys)) == {str}:
+            sizes, text = list(map(len, keys)), "".join(keys)
+            plain = text.isascii() and "." not in text
+            if plain and min(sizes) > 0 and max(sizes) <= KEY_BYTES_MAX:
+                return list(map(_new, repeat(cls), zip(keys, strict=True)))
+        return list(map(cls.parse, keys))
 
     def __eq__(self, other: object) -> bool:
         kind = type(other)

@@ -14,9 +14,10 @@ The module knows shards only as numbers and servers not at all; :mod:`rxfero.cor
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from rxfero.core.batch import Batch
@@ -35,6 +36,7 @@ from rxfero.core.call import (
     Call,
 )
 from rxfero.core.position import Offset, Term
+from rxfero.core.retained import Retained
 
 if TYPE_CHECKING:
     from random import Random
@@ -86,8 +88,7 @@ class Requests:
     def _open_session(self) -> None:
         self.sid = f"{self._name[:40]}-{self._rng.getrandbits(48):012x}"
         self._seqs: dict[int, int] = {}
-        self._kept: OrderedDict[int, Call] = OrderedDict()  # in the order of the answers
-        self._kept_bytes = 0
+        self._kept = Retained(self._retain)
         self._rewound: dict[int, float] = {}
 
     # --- sending
@@ -176,6 +177,22 @@ class Requests:
         self.pending[number] = call
         self.queue.append(call)
         self.bytes += len(call.value) + CALL_BYTES
+
+    def submit_all(self, calls: Sequence[Call], shards: Sequence[int], now: float) -> None:
+        """As :meth:`submit`, for new writes with keys."""
+        seqs, number, deadline = self._seqs, self.number, now + self.timeout_s
+        if deadline < self._soonest:
+            self._soonest = deadline
+        if not self.count:
+            self._first(now)
+        for call, shard in zip(calls, shards, strict=True):
+            number += 1
+            call.number, call.shard, call.deadline = number, shard, deadline
+            call.seq = seqs[shard] = seqs.get(shard, 0) + 1
+        self.pending.update(zip(range(self.number + 1, number + 1), calls, strict=True))
+        self.number = number
+        self.queue += calls
+        self.bytes += sum([len(call.value) for call in calls]) + CALL_BYTES * len(calls)
 
     def again(self, call: Call, level: int, now: float) -> None:
         """Ask once more for a settled or pending write, at another level of durability."""
@@ -297,23 +314,20 @@ class Requests:
             if offsets is not None and offsets[i]:
                 call.offset = _new(Offset, (call.shard, term, offsets[i]))
                 if number in kept and self._unseen(call.shard):
-                    self._kept_bytes -= kept.pop(number).size  # the next owner has it
+                    kept.drop(number)  # the next owner has it
                 elif call.seq:
-                    if number not in kept:
-                        self._kept_bytes += len(call.value) + CALL_BYTES
-                    kept[number] = call
+                    kept.add(number, call)
             if call.done:
                 continue  # it timed out before; its outcome stays what the caller was told
             call.status, call.result, call.done = status, value, True
             settled.append(call)
         self.bytes -= freed
-        if kept is self._kept:
-            self._trim()
+        kept.trim()
         return settled
 
     def _written(self, numbers: Any, term: Term, offsets: Any) -> list[Call] | None:
         """Take the answers to writes that all went well, as columns; None when some need more."""
-        if len({*numbers}) < len(numbers) or not self._kept.keys().isdisjoint(numbers):
+        if len({*numbers}) < len(numbers) or not self._kept.calls.keys().isdisjoint(numbers):
             return None
         calls: list[Any] = list(map(self.pending.get, numbers))
         if None in calls or 0 in offsets:
@@ -326,18 +340,9 @@ class Requests:
         deque(map(self.pending.pop, numbers), 0)
         size = sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
         self.bytes -= size
-        self._kept_bytes += size
-        self._kept.update(zip(numbers, calls, strict=True))
-        self._trim()
+        self._kept.add_all(numbers, calls, size)
+        self._kept.trim()
         return calls
-
-    def _trim(self) -> None:
-        """Keep the retain window: the oldest acknowledged writes go first."""
-        kept, held = self._kept, self._kept_bytes
-        records, size = self._retain
-        while len(kept) > records or held > size:
-            held -= len(kept.popitem(last=False)[1].value) + CALL_BYTES
-        self._kept_bytes = held
 
     def safe(self, term: Term, points: dict[int, int], shards: list[Shard]) -> None:
         """Forget the retained writes that every live server holds (R12).
@@ -347,14 +352,13 @@ class Requests:
         written in an earlier `term` is: its owner's table tells whether it is there.
         """
         lost: list[Call] = []
-        for number, call in list(self._kept.items()):
+        for number, call in list(self._kept.calls.items()):
             point = points.get(call.shard, 0)
             if call.offset is None or call.offset.number > point:
                 continue
             unseen, sessions = self._unseen(call.shard), shards[call.shard].sessions
             if call.offset.term == term if unseen else sessions.has(self.sid, call.seq):
-                del self._kept[number]
-                self._kept_bytes -= call.size
+                self._kept.drop(number)
             elif number not in self.pending:
                 lost.append(call)
         self._enqueue(lost)
@@ -380,7 +384,7 @@ class Requests:
             return  # this answer is to something sent before the last rewind (R11)
         self._rewound[call.shard] = now
         shard = call.shard
-        have = {c.seq: c for c in self._kept.values() if c.shard == shard}
+        have = {c.seq: c for c in self._kept.calls.values() if c.shard == shard}
         for other in self.pending.values():
             if other.shard == shard and other.seq:
                 have[other.seq] = other
@@ -484,10 +488,7 @@ class Requests:
 
 
 _new: Callable[..., Any] = cast("Any", tuple).__new__
-
-
-def _by_number(call: Call) -> int:
-    return call.number
+_by_number: Callable[[Call], int] = attrgetter("number")
 
 
 def _number(value: Any) -> int:

@@ -9,7 +9,7 @@ refused with RETRY. Messages without a key are handled where they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, cast
 
@@ -36,6 +36,7 @@ from rxfero.core.cluster import COUNTER, Cluster
 from rxfero.core.columns import read_numbers, write_numbers
 from rxfero.core.messages import Dest
 from rxfero.core.owner import Owner
+from rxfero.core.parked import Parked, Waiting
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import Requests
@@ -45,7 +46,6 @@ from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import check_all, pack, unpack
 from rxfero.errors import ProtocolError
 
-PARKED_BYTES = 1 << 20  # requests kept for shards that nobody serves for the moment
 NIL = b"\xc0"
 _new: Callable[..., Any] = cast("Any", tuple).__new__
 ROWS = 2048  # requests in one frame
@@ -64,8 +64,7 @@ class Router:
 
     def __init__(self, cluster: Cluster, owner: Owner, requests: Requests) -> None:
         self._cluster, self._owner, self.requests = cluster, owner, requests
-        self._parked: list[tuple[Dest, int, Row, float]] = []
-        self._parked_bytes = 0
+        self._parked = Parked()
         self._turn = 0
         self._handled = cluster.settings.handled
         self._plain = cluster.settings.partition is None and cluster.settings.hash is None
@@ -102,6 +101,15 @@ class Router:
                 self.requests.submit(call, -1, now)
             return
         self.requests.submit(call, self.place(call.verb, call.path, call.value), now)
+
+    def submit_all(self, calls: Sequence[Call], now: float) -> None:
+        """Take new writes with keys."""
+        count, paths = self._cluster.count, [c.path or (COUNTER,) for c in calls]
+        if self._plain:
+            shards = [shard_of(path[0], count) for path in paths]
+        else:
+            shards = [self.place(c.verb, p, c.value) for c, p in zip(calls, paths, strict=True)]
+        self.requests.submit_all(calls, shards, now)
 
     def flush_calls(self) -> None:
         """Send the program's requests of this turn, as columns, to whom they belong."""
@@ -189,18 +197,16 @@ class Router:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
         room, rows = cluster.room, cluster.rows
-        if (
-            plain
-            and cluster.client
-            and len(calls) <= (ROWS if all(c.path is None for c in calls) else rows)
-            and sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls) <= room
-        ):
+        weight = sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
+        most = ROWS if plain and all(c.path is None for c in calls) else rows
+        if plain and cluster.client and len(calls) <= most and weight <= room:
             cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))
             cluster.note("tack", len(calls))
             return
-        part: list[Call] = []
+        plainly = [c.expect for c in calls].count(None) == len(calls)
+        part = calls if plainly and weight <= room and len(calls) <= rows else list[Call]()
         size, sid = 0, self.requests.sid
-        for call in calls:
+        for call in () if part else calls:  # nearly always all go in one
             weight = len(call.value) + CALL_BYTES
             if call.expect is not None:
                 weight += sum(len(item) for item in call.expect if type(item) is bytes)
@@ -305,12 +311,9 @@ class Router:
         target = self.server_of(shard)
         if target is not None and hops <= cluster.constants.requests.hops:
             return target
-        if target is not None or self._parked_bytes + len(row.value) + CALL_BYTES > PARKED_BYTES:
-            owner.answer(dest, row.number, RETRY, ZERO_TERM, 0, None)
-            return None
         limit = cluster.now + cluster.constants.requests.timeout * 0.0008
-        self._parked.append((dest, hops, row, limit))
-        self._parked_bytes += len(row.value) + CALL_BYTES
+        if target is not None or not self._parked.put(Waiting(dest, hops, row, limit)):
+            owner.answer(dest, row.number, RETRY, ZERO_TERM, 0, None)
         return None
 
     def server_of(self, shard: Shard) -> str | None:
@@ -339,16 +342,12 @@ class Router:
     def unpark(self) -> None:
         """Look again at parked requests: somebody may serve their shards now."""
         self._cluster.clock.tick(self._cluster.wall_ms)
-        parked, self._parked = self._parked, []
-        self._parked_bytes = 0
         forwards: dict[tuple[Dest, int, str], list[Row]] = {}
         now, short = self._cluster.now, self._cluster.short_of_voters()
-        for dest, hops, row, limit in parked:
+        for waiting in self._parked.take():
+            dest, hops, row, limit = waiting
             if short:
-                if now < limit:
-                    self._parked.append((dest, hops, row, limit))
-                    self._parked_bytes += len(row.value) + CALL_BYTES
-                else:
+                if now >= limit or not self._parked.put(waiting):
                     told = self._cluster.no_quorum()
                     self._owner.answer(dest, row.number, NO_QUORUM, ZERO_TERM, 0, told)
                 continue

@@ -24,8 +24,8 @@ from rxfero.errors import ProtocolError, ValueRefused
 
 __all__ = [
     "CONTAINERS_MAX", "DEPTH_MAX", "SCALARS", "FrozenDict", "FrozenList", "check_all", "pack",
-    "pack_body", "pack_body_of", "pack_column", "pack_scalars", "thaw", "unpack", "unpack_body",
-    "unpack_column",
+    "pack_all", "pack_body", "pack_body_of", "pack_column", "pack_scalars", "thaw", "unpack",
+    "unpack_body", "unpack_column",
 ]  # fmt: skip
 
 DEPTH_MAX: Final = 32
@@ -75,6 +75,21 @@ def pack(value: object) -> bytes:
     except (TypeError, ValueError, OverflowError) as error:
         _packer.reset()
         raise _refusal(value, str(error)) from error
+
+
+def pack_all(values: Iterable[Any]) -> list[bytes]:
+    """Pack values, each as :func:`pack` does it.
+
+    Raises:
+        ValueRefused: as :func:`pack`; of the first that cannot be stored.
+    """
+    values = list(values)
+    if _SCALARS.issuperset(map(type, values)):
+        try:
+            return list(map(_pack, values))
+        except (TypeError, ValueError, OverflowError):
+            _packer.reset()
+    return list(map(pack, values))
 
 
 def pack_scalars(values: list[Any]) -> bytes:

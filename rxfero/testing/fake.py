@@ -8,7 +8,7 @@ in plain functions, in async tests on any loop, and beside reactivex's TestSched
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -156,6 +156,19 @@ class _Lonely(Node):
         self._refuse()
         super().submit(call)
         self._pumped.settle()
+
+    def submit_all(self, calls: Sequence[Call]) -> None:
+        """Take writes, and carry them out."""
+        self._refuse()
+        super().submit_all(calls)
+        self._pumped.settle()
+
+    def post_all(self, verb: str, values: list[str]) -> tuple[Batch, int] | None:
+        """Take messages, and carry them out."""
+        self._refuse()
+        posted = super().post_all(verb, values)
+        self._pumped.settle()
+        return posted
 
     def post(self, verb: str, value: str | bytes, *, packed: bool) -> tuple[Batch, int]:
         """Take a message, and carry it out."""

@@ -53,6 +53,22 @@ def test_an_integer_is_one_element_and_differs_from_its_text() -> None:
     assert tuple(Path.parse("list.0")) == ("list", "0")
 
 
+KEYS = words | numbers | paths | st.sampled_from(["a.b", "", "ж", "x" * 1025, None, 1.5, "a\udfff"])
+
+
+@given(st.lists(plain, max_size=6) | st.lists(KEYS, max_size=4))
+def test_many_keys_are_read_as_each_of_them(keys: list[Any]) -> None:
+    def outcome(ask: Any) -> Any:
+        try:
+            return ask()
+        except ValueRefused as error:
+            return str(error)
+
+    found = outcome(lambda: Path.parse_all(iter(keys)))
+    assert found == outcome(lambda: list(map(Path.parse, keys)))
+    assert isinstance(found, str) or {type(path) for path in found} <= {Path}
+
+
 class Name(StrEnum):
     ALICE = "alice"
 

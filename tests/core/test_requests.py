@@ -164,8 +164,8 @@ def zip_reply(column: list[tuple[int, int]]) -> tuple[Any, ...]:
 
 
 def shape_of(requests: Requests) -> Any:
-    kept = {n: (c.offset, c.done, c.status) for n, c in requests._kept.items()}
-    return list(requests.pending), kept, list(kept), requests._kept_bytes, requests.bytes
+    kept = {n: (c.offset, c.done, c.status) for n, c in requests._kept.calls.items()}
+    return list(requests.pending), kept, list(kept), requests._kept.bytes, requests.bytes
 
 
 def test_answers_to_messages_settle_those_that_are_known() -> None:
@@ -399,7 +399,7 @@ def test_the_oldest_acknowledged_writes_leave_a_full_window() -> None:
     assert requests.drain(0.0) == [*calls[2:], late]
     small = requests_of(size=150)
     calls = acked(small, 3)
-    assert [c.seq for c in small._kept.values()] == [2, 3], "or by bytes"
+    assert [c.seq for c in small._kept.calls.values()] == [2, 3], "or by bytes"
 
 
 def test_what_every_server_has_is_retained_no_longer_and_what_was_lost_is_sent_again() -> None:
@@ -412,12 +412,12 @@ def test_what_every_server_has_is_retained_no_longer_and_what_was_lost_is_sent_a
     requests.safe(TERM, {1: 9}, [shard])
     assert len(requests._kept) == 4
     requests.safe(TERM, {0: 4}, [shard])
-    assert list(requests._kept.values()) == calls[2:]
+    assert list(requests._kept.calls.values()) == calls[2:]
     assert requests.drain(0.0) == [calls[2]], "passed by, and not there"
     requests.safe(TERM, {0: 4}, [shard])
     assert requests.drain(0.0) == [], "it is on its way"
     assert answer(requests, calls[2], OK, 6) == []
-    assert requests._kept_bytes == sum(c.size for c in requests._kept.values())
+    assert requests._kept.bytes == sum(c.size for c in requests._kept.calls.values())
 
 
 def test_of_a_shard_that_is_not_followed_its_next_owner_is_asked_once() -> None:
@@ -425,14 +425,14 @@ def test_of_a_shard_that_is_not_followed_its_next_owner_is_asked_once() -> None:
     requests._follows = frozenset({7})
     calls = acked(requests, 3)
     requests.safe(TERM, {0: 2}, [Shard(0)])
-    assert list(requests._kept.values()) == calls[1:], "one term: every server has it"
+    assert list(requests._kept.calls.values()) == calls[1:], "one term: every server has it"
     later = Term(TERM.n + 1, TERM.boot)
     requests.safe(later, {0: 9}, [Shard(0)])
     assert requests.drain(0.0) == calls[1:], "whether they came through a takeover is not known"
     for call in calls[1:]:
         assert answer(requests, call, OK, call.offset.number if call.offset else 0) == []
     assert not requests._kept
-    assert requests._kept_bytes == 0
+    assert requests._kept.bytes == 0
     requests.safe(later, {0: 9}, [Shard(0)])
     assert requests.drain(0.0) == []
 
@@ -449,7 +449,7 @@ def test_a_settled_write_is_asked_for_at_another_level() -> None:
     requests.again(call, 2, 41.0)
     assert requests.bytes == call.size
     assert answer(requests, call, OK, 2, now=41.0) == [call]
-    assert requests._kept_bytes == call.size
+    assert requests._kept.bytes == call.size
 
 
 def test_what_nobody_waits_for_is_forgotten() -> None:
@@ -646,7 +646,7 @@ class Asking(RuleBasedStateMachine):
         assert requests.bytes == own + requests.batches.bytes
         assert requests.batches.bytes == sum(b.size for b in batches)
         assert requests.count == len(requests.pending) + sum(map(len, batches))
-        assert requests._kept_bytes == sum(c.size for c in requests._kept.values())
+        assert requests._kept.bytes == sum(c.size for c in requests._kept.calls.values())
         assert len(requests._kept) <= 4
         assert (requests.deadline is None) == (not requests.count)
         for call in self.calls:

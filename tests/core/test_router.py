@@ -23,6 +23,7 @@ from rxfero.core.call import (
     Call,
 )  # fmt: skip
 from rxfero.core.messages import PENDING, Dest
+from rxfero.core.parked import Parked
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM
 from rxfero.core.router import NIL, Router
@@ -281,8 +282,8 @@ def test_what_waited_goes_on_to_who_serves_it_now() -> None:
 
 
 def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PARKED_BYTES", 200)
     router, cluster = router_of()
+    monkeypatch.setattr(router, "_parked", Parked(200))
     ring_of(cluster, "me")
     cluster.clients["c"] = 9
     for number in range(1, 5):
@@ -292,7 +293,7 @@ def test_only_so_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     own(cluster, cluster.shard_of("k"))
     router.unpark()
     assert bodies_of(router, frame.REPLY)[0][2] == [1, 3], "and all of it is let go again"
-    assert router._parked_bytes == 0
+    assert repr(router._parked) == "<Parked 0 requests of 0 bytes>"
 
 
 def bodies_of(router: Router, kind: int) -> list[Any]:

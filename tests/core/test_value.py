@@ -23,6 +23,7 @@ from rxfero.core.value import (
     FrozenDict,
     FrozenList,
     pack,
+    pack_all,
     pack_body,
     pack_column,
     thaw,
@@ -245,6 +246,17 @@ def test_one_bad_thing_anywhere_is_found(good: Any, bad: Any, data: st.DataObjec
     with pytest.raises(ValueRefused) as caught:
         pack(value)
     assert caught.value.path == "value" + where
+
+
+@given(st.lists(values | outside, max_size=4))
+def test_many_are_packed_as_each_of_them(column: list[Any]) -> None:
+    def outcome(ask: Any) -> Any:
+        try:
+            return ask()
+        except ValueRefused as error:
+            return str(error)
+
+    assert outcome(lambda: pack_all(iter(column))) == outcome(lambda: list(map(pack, column)))
 
 
 def nest(levels: int, leaf: Any = None) -> Any:

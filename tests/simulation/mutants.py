@@ -226,8 +226,8 @@ MUTANTS = [
     Mutant("every gap rewinds", "R11", "requests",
            "if now - self._rewound.get(call.shard, -REWIND_S) < REWIND_S:", "if False:",
            suite="core/test_requests.py"),
-    Mutant("nothing is retained", "R12", "requests",
-           "while len(kept) > records or held > size:", "while kept:",
+    Mutant("nothing is retained", "R12", "retained",
+           "while len(calls) > records or held > size:", "while calls:",
            suite="core/test_requests.py"),
     Mutant("a server is in the ring before it has caught up", "R14", "replica",
            """if any(m.linked for m in alive) and all(

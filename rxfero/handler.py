@@ -164,22 +164,24 @@ class Handling:
         """Handle a batch of messages; those that are answered at once share a frame."""
         call, cache, wide, scalars = self._call, self._cache, self._wide, SCALARS
         answers: list[Any] = []
-        add = answers.append
+        add, whole = answers.append, True
         for request in run:
             try:
                 result = call(request, cache) if wide else call(request)
             except Exception as error:  # noqa: BLE001  (the caller gets it, the node goes on)
                 add(PENDING)
+                whole = False
                 self._failed(request, error)
                 continue
             if type(result) in scalars and not request.done:
                 add(result)
             else:
                 add(PENDING)
+                whole = False
                 self._node.replica.owner.begun(request)
                 self._outcome(request, result)
         try:
-            self._node.replica.answer_all(run, answers, self._node.now)
+            self._node.replica.answer_all(run, answers, self._node.now, whole=whole)
         except ValueRefused:  # one by one, so that only the caller of the bad one is told
             for request, answer in zip(run, answers, strict=True):
                 if answer is not PENDING:

@@ -24,17 +24,13 @@ from rxfero.core import columns
 from rxfero.core.call import AUTO, OK, SID_MAX, Call
 from rxfero.core.columns import read_numbers, write_numbers
 from rxfero.core.path import Path, from_wire
-from rxfero.core.position import ZERO_TERM, Offset, Term
+from rxfero.core.position import ZERO_TERM, Offset
 from rxfero.core.value import pack, pack_column, pack_scalars, unpack, unpack_column
 from rxfero.errors import ProtocolError
 
 REMEMBERED: Final = 1 << 17  # answers kept for repetition, a session: all that may be on its way
 SESSIONS: Final = 256  # sessions whose answers are kept
 _UNREAD: Any = object()
-_AS_YET: Final = {  # what a request is before somebody says otherwise
-    "cancel": None, "expect": None, "level": AUTO, "more": None, "offset": None, "seq": 0,
-    "shard": -1, "term": ZERO_TERM, "ttl_ms": 0,
-}  # fmt: skip
 PENDING: Any = object()
 """In the place of an answer that is still being made."""
 
@@ -58,31 +54,20 @@ class Inbound:
         "packed", "seq", "shard", "term", "ttl_ms", "type",
     )  # fmt: skip
 
-    cancel: Callable[[], None] | None
-    expect: Any
-    level: int
-    more: Callable[[int], None] | None  # so many answers of a stream were taken
-    offset: Offset | None
-    seq: int
-    shard: int
-    term: Term
-    ttl_ms: int
-
     def __init__(
         self, dest: Dest, number: int, type: str, key: Path | None = None, packed: bytes = b"\xc0",
         content: Any = _UNREAD,
     ) -> None:
         self.dest, self.number, self.type, self.key = dest, number, type, key
         self.packed, self.content = packed, content
+        self.seq, self.shard, self.level = 0, -1, AUTO
+        self.expect: Any = None
+        self.ttl_ms = 0
+        self.offset: Offset | None = None
+        self.term = ZERO_TERM
         self.done = False
-
-    def __getattr__(self, name: str) -> Any:
-        # What most requests never have: to set all of it was half of what a message costs here.
-        try:
-            return _AS_YET[name]
-        except KeyError:
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            raise AttributeError(text, name=name, obj=self) from None
+        self.cancel: Callable[[], None] | None = None
+        self.more: Callable[[int], None] | None = None  # so many answers of a stream were taken
 
     @property
     def value(self) -> Any:
@@ -139,6 +124,8 @@ class Run:
             made = kind()
             made.dest, made.number, made.type, made.key = dest, number, verb, key
             made.packed, made.content, made.done = b"", value, False
+            made.seq, made.shard, made.level, made.ttl_ms, made.term = 0, -1, AUTO, 0, ZERO_TERM
+            made.expect = made.offset = made.cancel = made.more = None
             yield made
 
     def answered(self, answers: list[Any], packed: bytes | None) -> None:

@@ -454,14 +454,16 @@ class Owner:
         if not inbound.done:
             self.open[inbound.dest.sid, inbound.number] = inbound
 
-    def answer_all(self, run: Run, answers: list[Any]) -> None:
+    def answer_all(self, run: Run, answers: list[Any], *, whole: bool) -> None:
         """Answer a batch of messages, all that are not `PENDING`, in one frame.
+
+        Args:
+            whole: None of them is.
 
         Raises:
             ValueRefused: an answer cannot be sent; none was.
         """
         dest, numbers, given = run.dest, run.numbers, answers
-        whole = PENDING not in answers
         column = None
         if not whole:
             numbers = [n for n, a in zip(numbers, answers, strict=True) if a is not PENDING]

@@ -523,10 +523,10 @@ class Replica:
         self.cluster.now = now
         self.owner.reply(inbound, status, value)
 
-    def answer_all(self, run: Run, answers: list[Any], now: float) -> None:
+    def answer_all(self, run: Run, answers: list[Any], now: float, *, whole: bool) -> None:
         """Take a handler's answers to a batch of messages; `PENDING` for those that follow."""
         self.cluster.now = now
-        self.owner.answer_all(run, answers)
+        self.owner.answer_all(run, answers, whole=whole)
 
     def probe(self, link_id: int) -> None:
         """Note that an address proposed by discovery is being tried."""

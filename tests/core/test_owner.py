@@ -369,9 +369,9 @@ def test_a_batch_of_messages_is_answered_in_one_frame() -> None:
     (run,) = owned.owner.inbox
     assert isinstance(run, Run)
     with pytest.raises(ValueRefused):
-        owned.owner.answer_all(run, [object()] * 3)
+        owned.owner.answer_all(run, [object()] * 3, whole=True)
     late = list(run)[1]
-    owned.owner.answer_all(run, ["X", PENDING, "Z"])
+    owned.owner.answer_all(run, ["X", PENDING, "Z"], whole=False)
     owned.owner.begun(late)
     ((sid, numbers, _),) = bodies(owned.cluster, frame.ANSWER)
     assert (sid, numbers, set(owned.owner.open)) == ("s", [0, [1, 3]], {("s", 2)})
@@ -386,7 +386,7 @@ def test_answers_that_are_more_than_a_frame_are_refused_and_none_is_sent() -> No
     (run,) = owned.owner.inbox
     assert isinstance(run, Run)
     with pytest.raises(ValueRefused):
-        owned.owner.answer_all(run, ["x" * (1 << 13)])
+        owned.owner.answer_all(run, ["x" * (1 << 13)], whole=True)
     assert bodies(owned.cluster, frame.ANSWER) == []
 
 

@@ -468,7 +468,7 @@ def test_answers_at_once_are_the_receipt_too() -> None:
     router, _ = alone(handled=True)
     router.on_messages("c", messages.write("s", [numbered(1), numbered(2)]))
     (run,) = router._owner.inbox
-    router._owner.answer_all(run, ["x", "y"])
+    router._owner.answer_all(run, ["x", "y"], whole=True)
     ((_, kind, body),) = turn(router)
     assert (kind, body[1], body[3]) == (frame.ANSWER, [1, 2], True)
     assert turn(router) == []
@@ -485,7 +485,7 @@ def test_what_is_not_answered_at_once_is_acknowledged() -> None:
     router, _ = alone(handled=True)
     router.on_messages("c", messages.write("s", [numbered(1), numbered(2)]))
     (run,) = router._owner.inbox
-    router._owner.answer_all(run, ["x", PENDING])
+    router._owner.answer_all(run, ["x", PENDING], whole=False)
     assert [(kind, body[:2]) for _, kind, body in turn(router)] == [
         (frame.ANSWER, ["s", [1, 1]]), (frame.ACK, ["s", [1, 2]]),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -59,49 +59,56 @@ class Tally:
                 self.found[what] += 1
 
 
+async def told(cache: Cache, event: str, count: int, ask: Callable[[], None]) -> None:
+    """Ask for something, and wait until an event has told of so many."""
+    seen = Count()
+    batches = event.endswith("s")
+    taken = cache.on(event).subscribe((lambda m: seen.add(len(m))) if batches else seen.one)
+    all_here = seen.after(count)
+    ask()
+    await all_here
+    taken.dispose()
+
+
 async def messages(cache: Cache, count: int) -> None:
     """Send messages without awaiting, until all are answered."""
-    answered = Count()
-    taken = cache.on("reply").subscribe(answered.one)
-    all_here = answered.after(count)
-    for _ in range(count):
-        cache.peers.send({"type": "test", "value": "*" * 100})
-    await all_here
-    taken.dispose()
 
+    def ask() -> None:
+        for _ in range(count):
+            cache.peers.send({"type": "test", "value": "*" * 100})
 
-async def updates(cache: Cache, count: int) -> None:
-    """Update keys without awaiting, until all are seen here as changes."""
-    seen = Count()
-    taken = cache.on("change").subscribe(seen.one)
-    all_here = seen.after(count)
-    for at in range(count):
-        cache.update(f"k{at}", "*" * 100)
-    await all_here
-    taken.dispose()
+    await told(cache, "reply", count, ask)
 
 
 async def messages_in_bulk(cache: Cache, count: int) -> None:
     """As `messages`, by the verbs that take and give columns."""
-    answered = Count()
-    taken = cache.on("replies").subscribe(lambda many: answered.add(len(many)))
-    all_here = answered.after(count)
-    for first in range(0, count, BULK):
-        cache.peers.send_many("test", ["*" * 100] * min(BULK, count - first))
-    await all_here
-    taken.dispose()
+
+    def ask() -> None:
+        for first in range(0, count, BULK):
+            cache.peers.send_many("test", ["*" * 100] * min(BULK, count - first))
+
+    await told(cache, "replies", count, ask)
+
+
+async def updates(cache: Cache, count: int) -> None:
+    """Update keys without awaiting, until all are seen here as changes."""
+
+    def ask() -> None:
+        for at in range(count):
+            cache.update(f"k{at}", "*" * 100)
+
+    await told(cache, "change", count, ask)
 
 
 async def updates_in_bulk(cache: Cache, count: int) -> None:
     """As `updates`, by the verbs that take and give columns."""
-    seen = Count()
-    taken = cache.on("changes").subscribe(lambda many: seen.add(len(many)))
-    all_here = seen.after(count)
-    for first in range(0, count, BULK):
-        keys = [f"k{at}" for at in range(first, min(first + BULK, count))]
-        cache.update_many(keys, ["*" * 100] * len(keys))
-    await all_here
-    taken.dispose()
+
+    def ask() -> None:
+        for first in range(0, count, BULK):
+            keys = [f"k{at}" for at in range(first, min(first + BULK, count))]
+            cache.update_many(keys, ["*" * 100] * len(keys))
+
+    await told(cache, "changes", count, ask)
 
 
 LOADS = {

@@ -145,6 +145,7 @@ class Wire(asyncio.Protocol):
             self._owner.on_paused(self.id, False)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._file = -1  # the number may be another's next
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

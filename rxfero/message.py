@@ -66,9 +66,7 @@ make: Callable[[], Message] = cast("Any", Message)
 
 def message(batch: Batch, place: int) -> Message:
     """Give the message at a place of a batch."""
-    made = make()
-    made.batch, made.place = batch, place
-    return made
+    return next(messages(batch, (place,)))
 
 
 def messages(batch: Batch, places: Iterable[int]) -> Iterator[Message]:

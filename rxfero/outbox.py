@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rxfero.core.batch import Batch
-from rxfero.core.call import CALL_BYTES, Call
+from rxfero.core.call import CALL_BYTES, Call, weigh
 from rxfero.core.router import ROWS
 from rxfero.errors import Closed, Overloaded
 
@@ -82,11 +82,10 @@ class Outbox(ABC):
         """
         if self.batch.values:
             self._hand_over()
-        weight = sum([len(call.value) for call in calls]) + CALL_BYTES * len(calls)
-        fit = max(1, len(calls) * self.frame // weight)
+        fit = self.fit(len(calls), weigh(calls))
         for first in range(0, len(calls), fit):
             part = calls[first : first + fit]
-            size = sum([len(call.value) for call in part]) + CALL_BYTES * len(part)
+            size = weigh(part)
             over = size > self.batch.room
             if over:
                 self._check()
@@ -97,6 +96,10 @@ class Outbox(ABC):
                 self._flush()
             elif not self.marked:
                 self.mark()
+
+    def fit(self, count: int, weight: int) -> int:
+        """Give how many of `count` requests, that weigh so much together, fill a frame; >= 1."""
+        return max(1, count * self.frame // weight)
 
     def post(self, verb: str, value: str | bytes, *, packed: bool) -> tuple[Batch, int]:
         """As :meth:`submit`, for a message without a key: it goes with the others of its turn.

@@ -286,8 +286,7 @@ class Peers(Shown):
                 for value in chunk:
                     many.add(*_posted(self._node, type, value), 1)
                 continue
-            size += CALL_BYTES * len(chunk)
-            fit = max(1, len(chunk) * self._node.frame // size)  # as many as fill a frame
+            fit = self._node.fit(len(chunk), size + CALL_BYTES * len(chunk))
             for at in range(0, len(chunk), fit):
                 self._send_all(type, chunk[at : at + fit], many)
         return many

@@ -6,6 +6,7 @@ The module knows no sessions, shards or servers: :mod:`rxfero.core.requests` car
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rxfero.core.position import Offset
@@ -114,3 +115,8 @@ class Call:
     def __repr__(self) -> str:
         state = f"status={self.status}" if self.done else "pending"
         return f"<{type(self).__name__} #{self.number} {self.verb} {self.path} {state}>"
+
+
+def weigh(calls: Sequence[Call]) -> int:
+    """Give an estimate in bytes of what requests hold together: the sum of their sizes."""
+    return sum([len(call.value) for call in calls]) + CALL_BYTES * len(calls)

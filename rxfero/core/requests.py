@@ -34,6 +34,7 @@ from rxfero.core.call import (
     UNKNOWN,
     WRITES,
     Call,
+    weigh,
 )
 from rxfero.core.position import Offset, Term
 from rxfero.core.retained import Retained
@@ -132,8 +133,7 @@ class Requests:
 
     def unbatch(self) -> None:
         """Queue the messages of waiting batches one by one: they go by other ways, or mixed."""
-        waiting = self.batches.take_waiting()
-        for batch in waiting:
+        for batch in (waiting := self.batches.take_waiting()):
             self.queue += self._own_ways(batch)
         if waiting:
             self.queue.sort(key=_by_number)
@@ -146,7 +146,7 @@ class Requests:
     def _own_ways(self, batch: Batch) -> list[Call]:
         calls = batch.split()
         self.pending.update([(call.number, call) for call in calls])
-        self.bytes += sum([call.size for call in calls]) - batch.size
+        self.bytes += weigh(calls) - batch.size
         return calls
 
     def split(self) -> None:
@@ -192,7 +192,7 @@ class Requests:
         self.pending.update(zip(range(self.number + 1, number + 1), calls, strict=True))
         self.number = number
         self.queue += calls
-        self.bytes += sum([len(call.value) for call in calls]) + CALL_BYTES * len(calls)
+        self.bytes += weigh(calls)
 
     def again(self, call: Call, level: int, now: float) -> None:
         """Ask once more for a settled or pending write, at another level of durability."""
@@ -263,7 +263,7 @@ class Requests:
         for call, answer in zip(calls, answers, strict=True):
             call.content = answer
             call.done = True
-        self.bytes -= sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
+        self.bytes -= weigh(calls)
         return calls
 
     def reply(
@@ -338,7 +338,7 @@ class Requests:
             call.offset = _new(Offset, (call.shard, term, at))
             call.done = True
         deque(map(self.pending.pop, numbers), 0)
-        size = sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
+        size = weigh(calls)
         self.bytes -= size
         self._kept.add_all(numbers, calls, size)
         self._kept.trim()

@@ -30,6 +30,7 @@ from rxfero.core.call import (
     RETRY,
     WRITES,
     Call,
+    weigh,
 )
 from rxfero.core.change import Change, Record
 from rxfero.core.cluster import COUNTER, Cluster
@@ -197,7 +198,7 @@ class Router:
         cluster = self._cluster
         kind, hops = (frame.REQUEST, 0) if cluster.client else (frame.FORWARD, 1)
         room, rows = cluster.room, cluster.rows
-        weight = sum([len(c.value) for c in calls]) + CALL_BYTES * len(calls)
+        weight = weigh(calls)
         most = ROWS if plain and all(c.path is None for c in calls) else rows
         if plain and cluster.client and len(calls) <= most and weight <= room:
             cluster.say(target, frame.MESSAGE, messages.write(self.requests.sid, calls))

@@ -157,6 +157,9 @@ def test_a_batch_makes_its_requests_as_they_are_asked_for() -> None:
     for _ in range(2):
         told = [(r.number, r.type, r.key, r.value, r.dest) for r in run]
         assert told == [(4, "a", None, "x", DEST), (7, "b", None, 2, DEST)]
+    (first, _), made = run, Inbound(DEST, 4, "a", None, b"", "x")
+    fields = [getattr(first, name) for name in Inbound.__slots__]
+    assert fields == [getattr(made, name) for name in Inbound.__slots__], "all that a request has"
     run.answered(["y", "z"], None)
     assert list(run) == []
 

@@ -15,6 +15,7 @@ from rxfero.core import path as module
 from rxfero.core.path import DEPTH_MAX, KEY_BYTES_MAX, Path, from_wire, overlaps, under, wire
 from rxfero.core.value import pack_body, unpack_body
 from rxfero.errors import ProtocolError, ValueRefused
+from tests.naming import outcome
 
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 plain = words.filter(lambda word: "." not in word)
@@ -58,12 +59,6 @@ KEYS = words | numbers | paths | st.sampled_from(["a.b", "", "ж", "x" * 1025, N
 
 @given(st.lists(plain, max_size=6) | st.lists(KEYS, max_size=4))
 def test_many_keys_are_read_as_each_of_them(keys: list[Any]) -> None:
-    def outcome(ask: Any) -> Any:
-        try:
-            return ask()
-        except ValueRefused as error:
-            return str(error)
-
     found = outcome(lambda: Path.parse_all(iter(keys)))
     assert found == outcome(lambda: list(map(Path.parse, keys)))
     assert isinstance(found, str) or {type(path) for path in found} <= {Path}

@@ -32,7 +32,7 @@ from rxfero.core.value import (
     unpack_column,
 )
 from rxfero.errors import ProtocolError, ValueRefused
-from tests.naming import named
+from tests.naming import named, outcome
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 64) - 1
 
@@ -250,12 +250,6 @@ def test_one_bad_thing_anywhere_is_found(good: Any, bad: Any, data: st.DataObjec
 
 @given(st.lists(values | outside, max_size=4))
 def test_many_are_packed_as_each_of_them(column: list[Any]) -> None:
-    def outcome(ask: Any) -> Any:
-        try:
-            return ask()
-        except ValueRefused as error:
-            return str(error)
-
     assert outcome(lambda: pack_all(iter(column))) == outcome(lambda: list(map(pack, column)))
 
 

@@ -3,8 +3,8 @@
 As long as the reader keeps up, changes wait in a queue. When the queue is full, the reader stops
 listening and remembers where it stands; when it has read what waits, it reads on from the log, and
 listens again once it has caught up. So a slow reader costs `maxsize` changes, however far it is
-behind, and loses none: where the history no longer reaches back, `reset` is told and the state
-comes. One that begins at a position reads from there in the same way.
+behind, and loses none: where the history no longer reaches back, or a snapshot took its place,
+`reset` is told and the state comes. One that begins at a position reads from there in the same way.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Reader(Pull[Change]):
         self._ends = heads(replica)
         self._begins, self._behind, self._lags = True, False, 0
         begin = self._position() if isinstance(since, str) and since == "now" else since
-        source = changes_since(replica, hub, event, begin)
+        source = changes_since(replica, hub, event, begin, self._begun)
         if isinstance(since, Position):  # all since then may be much: it is read as it is wanted
             self._ends = {offset.shard: offset for offset in since.offsets}
             self._behind, source = True, reactivex.never()
@@ -66,12 +66,25 @@ class Reader(Pull[Change]):
             return
         if not self._begins:
             if len(self._items) >= self._maxsize:
-                self._behind = True
-                self._lags += 1
-                self._subscription.dispose()
+                self._fall_behind()
                 return
             self._stand_at(item)
         self._keep(item)
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._lags += 1
+        self._subscription.dispose()
+
+    def _begun(self, shard: int) -> None:
+        if self._ended is not None or self._behind:
+            return
+        if len(self._items) >= self._maxsize:
+            self._fall_behind()  # the log will show that where it stands is no more
+            return
+        self._ends.update(heads(self._replica, shard))
+        for change in state(self._replica, shard):
+            self._keep(change)
 
     def _keep(self, item: Change) -> None:
         kept = item if self._part is None else self._part(item)
@@ -106,7 +119,9 @@ class Reader(Pull[Change]):
         return True
 
     def _listen(self) -> None:
-        source = changes_since(self._replica, self._hub, self._event, self._position())
+        source = changes_since(
+            self._replica, self._hub, self._event, self._position(), self._begun
+        )
         self._behind, self._begins = False, True
         for shard, head in heads(self._replica).items():
             known = self._ends.get(shard)  # of another node, which may have had more

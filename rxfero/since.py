@@ -8,33 +8,42 @@ state. Everything is read and subscribed in one go on the loop, so there is no g
 
 A node may be behind a position that was taken elsewhere; it then tells nothing of a shard until it
 has come that far. When its log goes another way, since what was seen elsewhere has been undone, the
-`reset` and the state of that shard come as soon as that is known.
+`reset` and the state of that shard come as soon as that is known. So they do when a snapshot takes
+the place of a shard's log later, as it does where a split has healed: what was told before of that
+shard, and is not told again, is no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reactivex import operators
 from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
+from reactivex.disposable import CompositeDisposable
 
 from rxfero.core.change import DATA, Change, Record
 from rxfero.core.position import Offset, Position
-from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
 from rxfero.events import EVENTS
 
 if TYPE_CHECKING:
     from rxfero.core.replica import Replica
+    from rxfero.core.shard import Shard
     from rxfero.events import Hub
     from rxfero.streams import Stream
 
 
-def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[Any]:
+def changes_since(
+    replica: Replica, hub: Hub, event: str, since: Any,
+    anew: Callable[[int], None] | None = None,
+) -> Stream[Any]:  # fmt: skip
     """Give an event's Observable that begins at `since`.
+
+    Args:
+        anew: Called with a shard that begins anew, in place of telling its state.
 
     Raises:
         ConfigurationError: `since` is neither "now", "state" nor an offset of this service, or the
@@ -50,54 +59,89 @@ def changes_since(replica: Replica, hub: Hub, event: str, since: Any) -> Stream[
     def subscribe(
         observer: ObserverBase[Any], scheduler: SchedulerBase | None = None
     ) -> DisposableBase:
-        told = heads(replica)
-        beyond_here: set[int] = set()  # shards of which more was seen elsewhere
-
-        def ahead(change: Change) -> bool:
-            """Whether a live change is not in the past: the log runs ahead of its events."""
-            offset = change.offset
-            assert offset is not None, "what the log tells has an offset"
-            head = told.get(offset.shard)
-            if head is None:
-                return True
-            if offset.shard in beyond_here and _undone(replica, head):
-                begin_anew(offset.shard)
-                return False
-            if offset <= head:
-                return False
-            del told[offset.shard]
-            beyond_here.discard(offset.shard)
-            return True
-
-        def begin_anew(shard: int) -> None:
-            beyond_here.discard(shard)
-            told[shard] = heads(replica)[shard]
-            hub.emit("reset", shard)
-            for change in state(replica, shard):
-                observer.on_next(change)
-
-        begin: Any = since
-        live: Any = hub.on(event).pipe(operators.filter(ahead))
-        if since == "state":
-            past = state(replica)
-        else:
-            found = beyond(replica, begin) if isinstance(begin, Position) else after(replica, begin)
-            if isinstance(found, int):
-                hub.emit("reset", found)
-                past = state(replica)
-            else:
-                past = found
-                if isinstance(since, Position):  # this node may be behind what was seen elsewhere
-                    shards = replica.cluster.shards
-                    more = {o.shard: o for o in since.offsets if o.number > shards[o.shard].seen}
-                    told.update(more)
-                    beyond_here.update(more)
-        subscription = live.subscribe(observer, scheduler=scheduler)
-        for change in past:
-            observer.on_next(change)
-        return subscription
+        telling = _Telling(replica, hub, since, observer, anew)
+        return telling.begin(hub.on(event), scheduler)
 
     return hub.stream(subscribe)
+
+
+class _Telling:
+    """What one subscription has been told."""
+
+    def __init__(
+        self, replica: Replica, hub: Hub, since: Any, observer: ObserverBase[Any],
+        anew: Callable[[int], None] | None,
+    ) -> None:  # fmt: skip
+        self._replica, self._hub, self._since = replica, hub, since
+        self._observer, self._anew = observer, anew
+        self._told = heads(replica)
+        self._views = [shard.view for shard in replica.cluster.shards]  # a snapshot brings another
+        self._beyond_here: set[int] = set()  # shards of which more was seen elsewhere
+
+    def begin(self, live: Stream[Any], scheduler: SchedulerBase | None) -> DisposableBase:
+        """Tell the past, and from then on what follows."""
+        past = self._past()
+        resets = self._hub.on("reset").subscribe(self._replaced)
+        following: Any = live.pipe(operators.filter(self._is_ahead))
+        following = following.subscribe(self._observer, scheduler=scheduler)
+        for change in past:
+            self._observer.on_next(change)
+        return CompositeDisposable(resets, following)
+
+    def _past(self) -> list[Change]:
+        replica, since = self._replica, self._since
+        if since == "state":
+            return state(replica)
+        exact = isinstance(since, Position)
+        found = beyond(replica, since) if exact else after(replica, since)
+        if isinstance(found, int):
+            self._hub.emit("reset", found)
+            return state(replica)
+        if exact:  # this node may be behind what was seen elsewhere
+            shards = replica.cluster.shards
+            more = {o.shard: o for o in since.offsets if o.number > shards[o.shard].seen}
+            self._told.update(more)
+            self._beyond_here.update(more)
+        return found
+
+    def _is_ahead(self, change: Change) -> bool:
+        """Whether a live change is not in the past: the log runs ahead of its events."""
+        offset = change.offset
+        assert offset is not None, "what the log tells has an offset"
+        number = offset.shard
+        head = self._told.get(number)
+        if head is None:
+            return True
+        if number in self._beyond_here and _undone(self._replica, head):
+            self._hub.emit("reset", number)
+            self._begin_anew(number)
+            return False
+        if offset <= head:
+            return False
+        del self._told[number]
+        self._beyond_here.discard(number)
+        return True
+
+    def _replaced(self, number: int) -> None:
+        """Begin a shard anew that a snapshot has replaced, if this reset tells of that."""
+        shard = self._replica.cluster.shards[number]
+        if self._views[number] is shard.view:
+            return  # another's history was gone
+        if number in self._beyond_here and not _undone(self._replica, self._told[number]):
+            self._views[number] = shard.view
+            if shard.seen <= self._told[number].number:
+                return  # it is still on its way there
+        self._begin_anew(number)
+
+    def _begin_anew(self, number: int) -> None:
+        self._beyond_here.discard(number)
+        self._told.update(heads(self._replica, number))
+        self._views[number] = self._replica.cluster.shards[number].view
+        if self._anew is not None:
+            self._anew(number)
+            return
+        for change in state(self._replica, number):
+            self._observer.on_next(change)
 
 
 def check_since(replica: Replica, since: Any) -> None:
@@ -136,28 +180,40 @@ def _undone(replica: Replica, seen: Offset) -> bool:
     return seen.number > shard.log.base and shard.log.term_at(seen.number) != seen.term
 
 
-def heads(replica: Replica) -> dict[int, Offset]:
-    """Give the offset of the newest record of every shard that has one."""
-    shards = [shard for shard in replica.cluster.shards if shard.seen]
-    return {s.id: Offset(s.id, s.log.term_at(s.seen), s.seen) for s in shards}
+def heads(replica: Replica, only: int | None = None) -> dict[int, Offset]:
+    """Give the offset of the newest record of every shard (of one) that has one."""
+    shards = replica.cluster.shards
+    return {
+        s.id: Offset(s.id, s.log.term_at(s.seen), s.seen)
+        for s in (shards if only is None else [shards[only]])
+        if s.seen
+    }
 
 
 def state(replica: Replica, only: int | None = None) -> list[Change]:
-    """Give the present state (of one shard) as changes, each with its key's last offset."""
-    changes: list[Change] = []
+    """Give the present state (of one shard) as changes, each with its key's last offset.
+
+    By date, and each shard's in the order of its log: who has seen one has seen those before it.
+    """
     shards = replica.cluster.shards
-    for shard in shards if only is None else [shards[only]]:
-        for key, value in list(shard.view.items()):
-            part = shard.view.parts[key]
-            number = part.number
-            term = shard.log.term_at(number) if number <= shard.log.end else shard.log.last_term
-            record = Record(
-                term, number, DATA, part.sid, part.seq, key, "update", pack(value), part.hlc,
-                None, part.expires,
-            )
-            changes.append(Change.of(shard.id, record))
-    changes.sort(key=lambda change: change.stamp)
-    return changes
+    return _by_date([_dated(s.id, _state(s)) for s in (shards if only is None else [shards[only]])])
+
+
+def _state(shard: Shard) -> list[Record]:
+    log, records = shard.log, list[Record]()
+    for key, value, number, hlc, sid, seq, expires in sorted(shard.view.dump(), key=_number):
+        term = log.term_at(number) if number <= log.end else log.last_term
+        origin = None
+        if log.base < number <= log.end and log[number].key == key:
+            origin = log[number].origin  # of all that is there: of a part it would be of that alone
+        records.append(
+            Record(term, number, DATA, sid, seq, key, "update", value, hlc, origin, expires)
+        )
+    return records
+
+
+def _number(row: list[Any]) -> int:
+    return row[2]
 
 
 def beyond(

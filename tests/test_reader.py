@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxfero.core.change import Change
-from rxfero.core.position import Position
+from rxfero.core.catchup import Image, image
+from rxfero.core.change import DATA, TERM, Change, Record
+from rxfero.core.position import ZERO_TERM, Position, Term
+from rxfero.core.shard import Shard
 from rxfero.core.state import State
+from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
 from rxfero.testing import FakeCache, SimulatedCluster, assert_gap_free, simulate
 from tests.integration.cluster import Cluster, same, until
@@ -31,6 +34,24 @@ def taken(stream: Any, count: int) -> list[Change]:
 
     asyncio.run(main())
     return found
+
+
+def replace(users: FakeCache, number: int, *values: str) -> Term:
+    """Let a snapshot take the place of a shard: these values of a key of another owner's term.
+
+    It is told with the cache's next turn.
+    """
+    replica = users._node.replica
+    ours, theirs = replica.cluster.shards[number], Shard(number)
+    term = Term(ours.promised.n + 1, 9)
+    stamp = ours.log.records[-1].hlc + 1
+    theirs.append(Record(term, 1, TERM, "", 0, (), "", pack(None), stamp, (ZERO_TERM, 0), 0))
+    for n, value in enumerate(values, 2):
+        wrote = Record(term, n, DATA, "s", n, "ann", "update", pack(value), stamp, None, 0)
+        theirs.append(wrote)
+    ours.promise(term)
+    replica.succession.adopt(ours, Image(image(theirs, term, 0), number))
+    return term
 
 
 @settings(deadline=None)
@@ -128,6 +149,28 @@ async def test_where_the_history_is_gone_a_reset_is_told_and_the_state_comes() -
         assert {key: folded.get(key) for key in folded.parts} == dict(server)
         await server.update("last", 1)
         assert (await anext(stream)).key == "last"
+
+
+@pytest.mark.parametrize("waiting", range(4))
+def test_a_snapshot_takes_the_place_of_what_was_read(waiting: int) -> None:
+    """Whether there is room when it comes or not."""
+    users = FakeCache({"ann": 1})
+    one = users.partitions.shard("ann").id
+    stream = users.stream(maxsize=2)
+    for number in range(waiting):
+        users.update("ann", number)
+    replace(users, one, "theirs")
+    users.emit("reset", one)  # as it will with its next turn, too late for a queue that is full now
+    seen = taken(stream, min(waiting, 2) + 1)
+    assert [c.value for c in seen] == [*range(min(waiting, 2)), "theirs"]
+    assert stream.stats()["waiting"] == 0
+    resets: list[int] = []
+    users.on("reset", resets.append)
+    assert users.partitions.shard("bob").id != one
+    for number in range(5):
+        users.update("bob", number)
+    assert [c.value for c in taken(stream, 5)] == [*range(5)]
+    assert resets == [one], "that turn's; the reader knows where it stands, and needs none"
 
 
 def test_a_part_is_read_and_the_rest_costs_nothing() -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from reactivex import operators as ops
 
+from rxfero import operators as fop
+from rxfero.core.change import DATA, Record
 from rxfero.core.position import Offset, Position, Term
+from rxfero.core.state import State
+from rxfero.core.value import pack
 from rxfero.errors import ConfigurationError
+from rxfero.testing import FakeCache, SimulatedCluster, simulate
 from tests.integration.cluster import WAIT_S, Cluster, collect, key_of, same, until
+from tests.test_reader import replace
 
 
 async def test_the_state_and_then_what_follows() -> None:
@@ -240,3 +247,109 @@ async def test_a_position_that_history_does_not_reach_is_one_reset_and_the_state
         assert {c.key: c.value for c in seen} == dict(one)
         with pytest.raises(ConfigurationError, match="another service"):
             one.on("change", since=Position([Offset(1 << 20, Term(1, 1), 1)]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("maxsize", [1, 1024])
+@pytest.mark.parametrize("begin", ["state", "position"])
+def test_what_a_heal_brings_is_told_to_who_follows_since_before_it(
+    seed: int, begin: str, maxsize: int
+) -> None:
+    """By `on`, and by a stream: folding what both tell gives the state, though the log began anew.
+
+    The stream is read before the heal and after, or only after it.
+    """
+
+    async def rest(stream: Any) -> list[Any]:
+        found: list[Any] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):  # virtual
+                while True:
+                    found.append(await anext(stream))
+        return found
+
+    async def main() -> None:
+        async with SimulatedCluster(seed=seed, servers=3, clients=2) as c:
+            c.split(["s1", "c1"])
+            await asyncio.sleep(60)
+            sinces = [
+                m.cache.partitions.position() if begin == "position" else "state"
+                for m in c.members
+            ]
+            seen = [
+                collect(m.cache, "change", since=since)
+                for m, since in zip(c.members, sinces, strict=True)
+            ]
+            streams = [
+                m.cache.stream(since=since, maxsize=maxsize)
+                for m, since in zip(c.members, sinces, strict=True)
+            ]
+            resets = [collect(m.cache, "reset") for m in c.members]
+            writes = [m.cache.update(f"{m.name}.{n}", n) for n in range(20) for m in c.members]
+            await asyncio.sleep(60)
+            read = [await rest(stream) if seed % 2 else [] for stream in streams]
+            c.heal()
+            await c.whole()
+            await asyncio.gather(*writes)
+            whole = await c.same()
+            assert any(resets), "the split left logs that differ"
+            for found, before, stream in zip(seen, read, streams, strict=True):
+                for told in (found, before + await rest(stream)):
+                    fold = State()
+                    for change in told:
+                        fold.apply(change.record)
+                    shown = {key: fold.get(key) for key in fold.parts}
+                    assert shown == whole
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(3, ["three"]), (4, []), (9, [])],
+)
+def test_a_snapshot_to_a_node_that_is_behind_a_position(number: int, told: list[str]) -> None:
+    """It brings the node on its way, there, or beyond."""
+    users = FakeCache({"ann": 1})
+    one = users.partitions.shard("ann").id
+    term = Term(users._node.replica.cluster.shards[one].promised.n + 1, 9)
+    seen = collect(users, "change", since=Position([Offset(one, term, number)]))
+    undone = Position([Offset(one, term._replace(n=term.n - 1), 9)])  # of an owner between the two
+    anew = collect(users, "change", since=undone)
+    assert replace(users, one, "one", "two", "three") == term
+    users.emit("reset", one)
+    assert [change.value for change in seen] == told
+    assert [change.value for change in anew] == ["three"]
+
+
+def test_the_state_comes_in_the_order_of_the_log() -> None:
+    """So who has counted one has counted what is before it, also where a merge brought older ones."""
+    users, counts = FakeCache({"ann": 1}), FakeCache()
+    shard = users.partitions.shard("ann")
+    stamp = shard.log.records[-1].hlc
+    for n, late in enumerate([5, -9, 7, -3]):
+        shard.append(
+            Record(
+                shard.term, shard.log.end + 1, DATA, f"s{n}", 1, f"k{n}", "update", pack(n),
+                stamp + late, None, 0,
+            )
+        )  # fmt: skip
+    seen = [c for c in collect(users, "change", since="state") if c.offset.shard == shard.id]
+    assert [c.value for c in seen] == [1, 0, 1, 2, 3]
+    fop.resume(users, counts, "keys").pipe(
+        fop.checkpoint(counts, "keys", lambda keys, c: [*keys, str(c.key)], [])
+    ).subscribe()
+    assert sorted(counts["keys"]["value"]) == ["ann", "k0", "k1", "k2", "k3"]
+
+
+async def test_a_reset_that_another_has_met_is_not_ones_own() -> None:
+    async with Cluster(constants={"partitions.history.max": 16}) as cluster:
+        one = await cluster.server()
+        first = await one.update("a", 0)
+        seen = collect(one, "change", since="state")
+        last = [await one.update("a", number) for number in range(1, 400)][-1]
+        await until(lambda: len(one.partitions["a"]) < 100, one)
+        resets = collect(one, "reset")
+        assert [c.offset for c in collect(one, "change", since=first)] == [last]
+        assert resets == [first.shard]
+        assert [change.value for change in seen] == [*range(400)]

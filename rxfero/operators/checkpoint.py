@@ -11,11 +11,10 @@ from reactivex.abc import DisposableBase, ObserverBase, SchedulerBase
 from reactivex.disposable import CompositeDisposable, SerialDisposable
 
 from rxfero.core.change import Change
-from rxfero.core.position import Offset
 from rxfero.errors import ValueRefused
 from rxfero.operators.attempts import awaited
 from rxfero.operators.checks import function
-from rxfero.operators.saved import place, position_of, record
+from rxfero.operators.saved import Counted, place, record
 from rxfero.ports import CacheLike, Level
 
 V = TypeVar("V")
@@ -36,7 +35,8 @@ def checkpoint(
         ---- 1 ------ 10 --- 15 -------->     (each given once it is committed)
 
     Killed at any point and begun anew by :func:`resume`, each change counts once: the record says
-    which were counted, and a change that was is left out. One write is on its way at a time, what
+    which were counted, and a change that was is left out, also when a split that has healed brings
+    it again in another place of the log. One write is on its way at a time, what
     comes meanwhile is folded and committed together. A write counts only if the record is still the
     one that was read or written last. So of two that run at once, or of one and what a dead process
     had sent, one fails, with CompareFailed: put :func:`supervise` below, which reads again. Not for
@@ -80,7 +80,7 @@ def checkpoint(
 class _Fold:
     """The value of one subscription, and what of it is committed.
 
-    Invariant: `_value` has in it exactly the changes that `_seen` has passed.
+    Invariant: `_value` has in it exactly the changes that `_counted` has.
     """
 
     def __init__(
@@ -95,28 +95,24 @@ class _Fold:
         self._cache, self._key, self._fn, self._ack = cache, key, fn, ack
         self._observer = observer
         self._saved: Any = cache.get(key)
-        position = position_of(key, self._saved)
-        self._seen: dict[int, Offset] = {offset.shard: offset for offset in position.offsets}
+        self._counted = Counted(key, self._saved)
         self._value = seed if self._saved is None else self._saved["value"]
         self._changed = self._writing = self._ended = self._failed = False
         self.write = SerialDisposable()
 
     def take(self, change: Change) -> None:
-        offset = change.offset if isinstance(change, Change) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if self._failed:
             return
-        if offset is None:
+        if not isinstance(change, Change):  # pyright: ignore[reportUnnecessaryIsInstance]
             self.fail(ValueRefused("item", "checkpoint takes the changes of a cache"))
             return
-        seen = self._seen.get(offset.shard)
-        if seen is not None and offset[1:] <= seen[1:]:
-            return
         try:
+            if not self._counted.take(change):
+                return
             self._value = self._fn(self._value, change)
         except Exception as error:  # noqa: BLE001  (it goes down the chain)
             self.fail(error)
             return
-        self._seen[offset.shard] = offset
         self._changed = True
         self._commit()
 
@@ -141,7 +137,7 @@ class _Fold:
         value = self._value
         try:
             # A copy: what stands there now must stay known also if `fn` changes its value in place.
-            now = Change("update", self._key, record(value, self._seen.values())).value
+            now = Change("update", self._key, record(value, self._counted)).value
             guarantee = self._cache.update((self._key,), now, expect=self._saved, ack=self._ack)
             awaited(guarantee)
             committed = guarantee.on("commit")

@@ -24,7 +24,7 @@ from rxfero.operators.from_async_iter import from_async_iter
 from rxfero.operators.map_async import map_async
 from rxfero.operators.reports import report
 from rxfero.operators.retry_send import DeadLetter
-from rxfero.operators.saved import place, position_of
+from rxfero.operators.saved import Counted, place
 from rxfero.operators.supervise import supervise
 from rxfero.ports import CacheLike
 
@@ -250,17 +250,17 @@ class _Share:
 
         def begun(scheduler: SchedulerBase) -> Observable[Any]:
             del scheduler
-            position = position_of(key, self._registry.get(key))
+            counted = Counted(key, self._registry.get(key))
             # Where the other slots are does not matter here: their history may be gone by now.
             heads = cast("Any", self._source).partitions.position().offsets
             others = [offset for offset in heads if offset.shard % self._slots != slot]
-            begin = Position((*position.offsets, *others))
+            begin = Position((*counted.position().offsets, *others))
 
             def left(change: Change) -> bool:
                 """Whether it is of this slot; and after a reset, that it was not handled before."""
                 offset = change.offset
                 assert offset is not None, "what the log tells has an offset"
-                return offset.shard % self._slots == slot and not position.has(offset)
+                return offset.shard % self._slots == slot and counted.take(change)
 
             stream = cast("Any", self._source).stream("change", since=begin)
             return from_async_iter(stream).pipe(ops.filter(left))

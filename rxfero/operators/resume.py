@@ -10,7 +10,7 @@ from reactivex.abc import SchedulerBase
 
 from rxfero.core.change import Change
 from rxfero.operators.checks import able
-from rxfero.operators.saved import place, position_of
+from rxfero.operators.saved import Counted, place
 from rxfero.ports import CacheLike
 
 
@@ -39,7 +39,7 @@ def resume(source: CacheLike, cache: CacheLike, name: str | int) -> Observable[C
 
     def begun(scheduler: SchedulerBase) -> Observable[Any]:
         del scheduler
-        return source.on("change", since=position_of(key, cache.get(key)))
+        return source.on("change", since=Counted(key, cache.get(key)).position())
 
     def from_there(live: Observable[Any]) -> Observable[Any]:
         del live

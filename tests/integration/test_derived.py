@@ -91,3 +91,47 @@ def test_the_derived_state_of_whole_nodes_is_that_of_a_run_without(
     for seed in range(SEEDS):
         found, expected = simulate(derived(seed, options, hit))
         assert found == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_over_a_split_each_write_counts_once(seed: int) -> None:
+    """By a service on either side; that of the second is killed twice, meanwhile or after the heal."""
+
+    async def main() -> None:
+        rng = random.Random(seed)
+        small: dict[str, Any] = {"constants": {"shards": 8}}
+        async with (
+            SimulatedCluster(seed=seed, servers=3, clients=2, **small) as users,
+            SimulatedCluster(seed=seed + 1, servers=1, clients=2, service="totals", **small) as totals,
+        ):
+            services = [
+                fop.resume(a.cache, b.cache, a.name).pipe(
+                    fop.checkpoint(b.cache, a.name, tally, {}), fop.supervise(0.1, 1.0)
+                )
+                for a, b in zip(users.clients, totals.clients, strict=True)
+            ]
+            running = [service.subscribe() for service in services]
+            keys = [f"k{n}" for n in range(60)]
+            await asyncio.gather(*(users["s1"].cache.update(key, 0) for key in keys[:10]))
+            users.split(["s1", "c1"])
+            kills = rng.sample(range(10, 70), 2)
+            for n, key in enumerate(keys[10:] + [""] * 10, 10):
+                if n == 60:
+                    users.heal()
+                if key:
+                    users[f"s{rng.randint(1, 3)}"].cache.update(key, n)
+                if n in kills:
+                    running[1].dispose()
+                    await asyncio.sleep(rng.choice([0.0, 1.0, 20.0]))
+                    running[1] = services[1].subscribe()
+                await asyncio.sleep(rng.choice([0.0, 0.5, 5.0]))
+            await users.whole()
+            assert set(await users.same()) == {*keys}
+            await asyncio.sleep(60)
+            found = await totals.same()
+            wanted = {key: [n if n >= 10 else 0] for n, key in enumerate(keys)}
+            assert {name: found[name]["value"] for name in ("c1", "c2")} == {
+                "c1": wanted, "c2": wanted,
+            }  # fmt: skip
+
+    simulate(main())

@@ -127,6 +127,34 @@ def test_each_change_is_handled_though_members_die() -> None:
     assert sum(kept.values()) == CHANGES, "each is counted once"
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_the_other_side_of_a_split_wrote_is_handled_too(seed: int) -> None:
+    async def main() -> None:
+        log: list[tuple[str, Any]] = []
+        small: dict[str, Any] = {"constants": {"shards": 8}}
+        async with (
+            SimulatedCluster(seed=seed, servers=3, clients=2, **small) as users,
+            SimulatedCluster(seed=seed, servers=1, clients=2, service="jobs", **small) as jobs,
+        ):
+            for a, b in zip(users.clients, jobs.clients, strict=True):
+                Member(a.name, a.cache, b.cache, log)
+            users.split(["s1", "c1"])
+            await asyncio.sleep(60)
+            keys = [f"{name}.{n}" for name in ("s1", "s2", "s3") for n in range(20)]
+            writes = [users[key[:2]].cache.update((key,), key) for key in keys]
+            await asyncio.sleep(60)
+            handled = {change.value for _, change in log}
+            assert handled < {*keys}, "each side has its own"
+            users.heal()
+            await users.whole()
+            await asyncio.gather(*writes)
+            await asyncio.sleep(60)
+            assert "reset" in {who for who, _ in log}
+            assert sorted(change.value for who, change in log if who != "reset") == sorted(keys)
+
+    simulate(main())
+
+
 async def test_each_change_is_handled_over_real_sockets_too() -> None:
     small: dict[str, Any] = {"constants": {"shards": 32, "requests": {"timeout": 120_000}}}
     handled: list[tuple[str, Change]] = []

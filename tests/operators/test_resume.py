@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rxfero import operators as fop
+from rxfero.core.change import Change
 from rxfero.errors import ValueRefused
-from rxfero.operators.saved import record
+from rxfero.operators.saved import Counted, record
 from rxfero.testing import FakeCache
 from tests.operators.crashing import Input, Store
 from tests.operators.fake import Seen, refused
@@ -19,6 +20,14 @@ SHARDS = st.lists(st.integers(0, 2), max_size=20)
 
 def resumed(source: Input, store: Store) -> Seen:
     return Seen(fop.resume(source, store, "sum"))  # type: ignore[arg-type]
+
+
+def after(changes: list[Change]) -> Any:
+    """Give the record of who has counted these."""
+    counted = Counted()
+    for change in changes:
+        counted.take(change)
+    return record(0, counted)
 
 
 def written(shards: list[int]) -> Input:
@@ -37,8 +46,7 @@ def test_law_without_a_record_it_begins_with_the_first_change(shards: list[int])
 @given(SHARDS, st.integers(0, 20))
 def test_law_what_was_counted_does_not_come_and_the_rest_does(shards: list[int], n: int) -> None:
     source, store = written(shards), Store()
-    counted: Any = {c.offset.shard: c.offset for c in source.history[:n] if c.offset is not None}
-    store.records["sum"] = record(0, counted.values())
+    store.records["sum"] = after(source.history[:n])
     seen = resumed(source, store)
     assert seen.values == source.history[n:]
     source.write(0, -1)
@@ -50,8 +58,7 @@ def test_law_the_record_is_read_with_each_subscription(shards: list[int], at: li
     source, store = written(shards), Store()
     chain = fop.resume(source, store, "sum")  # type: ignore[arg-type]
     for n in at:
-        counted: Any = {c.offset.shard: c.offset for c in source.history[:n] if c.offset}
-        store.records["sum"] = record(0, counted.values())
+        store.records["sum"] = after(source.history[:n])
         assert Seen(chain).values == source.history[n:]
 
 

@@ -22,9 +22,9 @@ BOUNDS = {
     "messages in bulk": {
         "calls": 1.7, "packs": 0.02, "frames": 0.01, "writes": 0.01, "blocks": 0.5,
     },
-    "updates": {"calls": 18.0, "packs": 1.1, "frames": 0.02, "writes": 0.01, "blocks": 12.0},
+    "updates": {"calls": 13.0, "packs": 1.1, "frames": 0.02, "writes": 0.01, "blocks": 12.0},
     "updates in bulk": {
-        "calls": 12.0, "packs": 0.02, "frames": 0.02, "writes": 0.01, "blocks": 12.0,
+        "calls": 6.0, "packs": 0.02, "frames": 0.02, "writes": 0.01, "blocks": 12.0,
     },
 }  # fmt: skip
 

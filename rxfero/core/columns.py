@@ -227,6 +227,11 @@ def read_numbers(spec: Any, limit: int) -> Sequence[int]:
     raise ProtocolError(f"request numbers that cannot be read, or more than {limit}")
 
 
+def in_runs(where: list[int]) -> bool:
+    """Whether records come in runs of a shard that are worth to be taken together."""
+    return (1 + sum(map(ne, where, where[1:]))) * RUN <= len(where)
+
+
 def pieces(
     where: list[int], records: list[Record]
 ) -> Iterable[tuple[int, Sequence[Record]]]:
@@ -235,7 +240,7 @@ def pieces(
     Whoever catches up gets long runs of one shard. In a live frame there is next to none, and to
     look for them costs more than it saves: there each piece is one record.
     """
-    if (1 + sum(map(ne, where, where[1:]))) * RUN > len(where):
+    if not in_runs(where):
         return zip(where, zip(records, strict=True), strict=True)
     kinds = [record.kind for record in records]
     grouped = groupby(zip(where, kinds, records, strict=True), itemgetter(0, 1))

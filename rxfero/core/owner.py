@@ -41,7 +41,7 @@ from rxfero.core.messages import BARE, PENDING, Dest, Inbound, Run, Shelves, wri
 from rxfero.core.path import wire
 from rxfero.core.position import ZERO_TERM, Offset, Term
 from rxfero.core.reads import Reads
-from rxfero.core.ring import shard_of
+from rxfero.core.ring import shards_of
 from rxfero.core.rows import Rows
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.tree import ABSENT
@@ -219,34 +219,34 @@ class Owner:
         if not plain or type(level) is not int or 0 in seqs or not KEYS.issuperset(map(type, keys)):
             return rows
         cluster, clock = self._cluster, self._cluster.clock
-        shards, count = cluster.shards, cluster.count
+        shards = cluster.shards
         at_once = not self._commit_waits and (
             level == COMMIT or (level == AUTO and not cluster.cursors)
         )
         first = clock.first(clock.wall_ms, 0)
-        stamps = iter(range(first, first + len(numbers)))  # whose numbers take less than sums do
+        stamps = iter(range(first, first + len(numbers) + 1))  # they take less than sums do
+        stamp = next(stamps)
         where: list[int] = []
         made: list[Record] = []
         rest: list[int] = []
         taken: list[int] = []
-        for place, number, key, value, seq in zip(
-            range(len(numbers)), numbers, keys, values, seqs, strict=True
-        ):
-            shard = shards[shard_of(key, count)]
-            if shard.role != OWNER or not shard.sessions.is_next(sid, seq):
+        homes = [shards[number] for number in shards_of(keys, cluster.count)]
+        columns: Iterable[tuple[int, int, Any, bytes, int, Shard]] = zip(
+            range(len(numbers)), numbers, keys, values, seqs, homes, strict=True
+        )
+        for place, number, key, value, seq, shard in columns:
+            mine = shard.role == OWNER
+            record = shard.write(sid, seq, key, verb, value, stamp) if mine else None
+            if record is None:
                 rest.append(place)
                 continue
-            at = shard.log.end + 1
-            record: Any = _new(
-                Record, (shard.term, at, DATA, sid, seq, key, verb, value, next(stamps), None, 0)
-            )
-            shard.append(record)
+            stamp = next(stamps)
             where.append(shard.id)
             made.append(record)
             if at_once:
                 taken.append(number)
             else:
-                self.levels.settle(dest, number, shard, at, level, None)
+                self.levels.settle(dest, number, shard, record.number, level, None)
         clock.first(clock.wall_ms, len(made))
         if made:
             cluster.followed(where, made)

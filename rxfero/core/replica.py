@@ -24,6 +24,7 @@ from rxfero.core.cluster import Cluster
 from rxfero.core.columns import is_column
 from rxfero.core.figures import Figures
 from rxfero.core.follower import Follower
+from rxfero.core.histories import Histories
 from rxfero.core.journal import Entry, Journal, Replay
 from rxfero.core.link import Identity, Link
 from rxfero.core.members import ALIVE, DEAD, JOINING, LEAVING, Member, Members
@@ -81,6 +82,7 @@ class Replica:
         self.owner = Owner(self.cluster)
         self.succession = Succession(self.cluster)
         self.follower = Follower(self.cluster, self.succession)
+        self.histories = Histories(self.cluster)
         self.router = Router(self.cluster, self.owner, self.requests)
         self.answers = Answers(self.cluster, self.owner, self.requests, self.router.server_of)
         self.peering = Peering(constants, settings.client, settings.rng)
@@ -90,8 +92,7 @@ class Replica:
         self._plain = settings.partition is None and settings.hash is None
         self.discovered = False
         self.settle_s = 0.0  # silence after which nobody else is expected; set by the node
-        self._met = now
-        self._born, self._restores = now, restores
+        self._met, self._born, self._restores = now, now, restores
         self._woken = self._tick = self._dial_at = self._pinged = self._searched = now
         self._suspicions: dict[str, int] = {}
         self._compared: dict[str, float] = {}
@@ -118,9 +119,9 @@ class Replica:
             frame.COMMITTED: self.follower.on_committed,
             frame.ROUND: self.follower.on_round,
             frame.ROUNDED: self.owner.reads.on_rounded,
-            frame.NACK: self.follower.on_nack,
+            frame.NACK: self.histories.on_nack,
             frame.SNAP: self.follower.on_snap,
-            frame.HEADS: self.follower.on_heads,
+            frame.HEADS: self.histories.on_heads,
             frame.SAFE: self._on_safe,
             frame.REQUEST: lambda source, body: self.router.on_request(source, body, client=True),
             frame.FORWARD: lambda source, body: self.router.on_request(source, body, client=False),
@@ -256,6 +257,7 @@ class Replica:
             return
         del cluster.servers[name]
         self.follower.forget(name)
+        self.histories.forget(name)
         self.members.linked(name, False, now)
         self.requests.resend(now, lost=name)
         self._tick = now
@@ -365,16 +367,15 @@ class Replica:
             cluster.note(CLIENT, contact)
             cluster.say(peer.name, frame.MEMBERS, self._members_body())
             return
-        rows = [(peer.name, peer.boot, peer.host, peer.port, JOINING, 0)]
         known = self.members.table.get(peer.name)
         if known is None or known.boot < peer.boot:
-            self.members.merge(rows, now)
+            self.members.merge([(peer.name, peer.boot, peer.host, peer.port, JOINING, 0)], now)
         self.members.linked(peer.name, True, now)
         if not self.settings.client:
-            self.follower.cursor(peer.name, False).paused = False
+            self.histories.cursor(peer.name, False).paused = False
             cluster.say(peer.name, frame.MEMBERS, self._members_body())
             self.succession.ask_again(peer.name)
-        self.follower.ask(peer.name)
+        self.histories.ask(peer.name)
 
     def _prefers(self, old: Link, new: Link, now: float) -> bool:
         """Whether to keep the older of two links to one peer; both ends choose alike."""
@@ -493,8 +494,8 @@ class Replica:
         seen = self._suspicions[source] = self._suspicions.get(source, 0) + 1
         if seen >= 3:  # a mismatch that stands for longer than a second: a frame was lost
             del self._suspicions[source]
-            self.follower.ask(source)
-            self.follower.fence(source)
+            self.histories.ask(source)
+            self.histories.fence(source)
 
     # --- the program
 
@@ -667,10 +668,8 @@ class Replica:
         if alive:
             self._joining = min(self._joining, now)
             waits = now - self._joining < self.members.suspect_s  # for those not reached yet
-            synced = self.follower.synced
-            if any(m.linked for m in alive) and all(
-                m.name in synced for m in alive if m.linked or waits
-            ):
+            owing = {m.name for m in alive if m.linked or waits} - self.histories.synced
+            if any(m.linked for m in alive) and not owing:
                 self.members.become(ALIVE, now)
             return
         wait = self.settings.constants.restore.wait / 1000
@@ -730,7 +729,7 @@ class Replica:
             self._safe(fence, list(zip(numbers, points, strict=True)))
 
     def _on_appended(self, source: str, body: Any) -> None:
-        self.owner.levels.acknowledged(source, *self.follower.on_appended(body))
+        self.owner.levels.acknowledged(source, *self.histories.on_appended(body))
 
     def _on_safe(self, source: str, body: Any) -> None:
         term, pairs = self.follower.on_safe(source, body)
@@ -783,14 +782,14 @@ class Replica:
         if cluster.acks:
             cluster.flush_acks()
         if cluster.cursors or cluster.feeds:
-            self.follower.flush()
+            self.histories.flush()
         if self.owner.answers or self.owner.unknown:
             self.router.flush_answers()
         if self.succession.readd or self.requests.lost or self.requests.settled:
             self.router.go_on(self.succession.readd, now)
         if cluster.journal is not None and cluster.journal.waiting:
             ready.entries = cluster.journal.take()
-        if self.peering.changed or now >= self._dial_at or self.follower.synced != self._in_sync:
+        if self.peering.changed or now >= self._dial_at or self.histories.synced != self._in_sync:
             self._peers(ready, now)
         self._drain_into(ready)
         return ready
@@ -802,8 +801,8 @@ class Replica:
             ready.dials = [(c, c.address) for c in peering.due(now) if self._may_dial(c)]
             due = peering.deadline
             self._dial_at = float("inf") if due is None else due
-        if changed or self.follower.synced != self._in_sync:
-            self._in_sync = set(self.follower.synced)
+        if changed or self.histories.synced != self._in_sync:
+            self._in_sync = set(self.histories.synced)
             for name in self._in_sync:
                 if (link := self.cluster.servers.get(name)) is not None:
                     self.peering.connected(link)

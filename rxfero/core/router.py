@@ -41,7 +41,7 @@ from rxfero.core.parked import Parked, Waiting
 from rxfero.core.path import Path
 from rxfero.core.position import ZERO_TERM, Term
 from rxfero.core.requests import Requests
-from rxfero.core.ring import shard_of
+from rxfero.core.ring import shard_of, shards_of
 from rxfero.core.rows import Row, Rows, check_replies
 from rxfero.core.shard import OWNER, Shard
 from rxfero.core.value import check_all, pack, unpack
@@ -107,7 +107,7 @@ class Router:
         """Take new writes with keys."""
         count, paths = self._cluster.count, [c.path or (COUNTER,) for c in calls]
         if self._plain:
-            shards = [shard_of(path[0], count) for path in paths]
+            shards = shards_of([path[0] for path in paths], count)
         else:
             shards = [self.place(c.verb, p, c.value) for c, p in zip(calls, paths, strict=True)]
         self.requests.submit_all(calls, shards, now)

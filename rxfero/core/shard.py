@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 from rxfero.core.change import COUNT, DATA, LOST, MERGE, TERM, VOID, Record
 from rxfero.core.columns import read_keys, whole_numbers
@@ -33,6 +33,7 @@ ROLES = ("follower", "candidate", "owner")
 GREW, KNOWN, MISSES, DIVERGED = 0, 1, 2, 3  # what following a record came to
 
 WHOLE = frozenset(("update", "add"))  # verbs that set the value at their path
+_new: Callable[..., Any] = cast("Any", tuple).__new__
 NONE: tuple[tuple[Any, ...], ...] = ((),) * 7  # the columns of a state without keys
 TERMS_COVERED = 128  # newest foreign terms whose merged intervals are remembered
 
@@ -180,6 +181,26 @@ class Shard:
         else:
             self.state.apply(record)
         self.sessions.note(sid, seq, number, hlc)
+
+    def write(
+        self, sid: str, seq: int, key: str | int, verb: str, value: bytes, hlc: int
+    ) -> Record | None:
+        """Log and apply an owner's write of a whole key if it is its session's next; else None.
+
+        Does what :meth:`Sessions.take` and :meth:`append` do; benchmarks/commit.py is why.
+        """
+        log = self.log
+        number = log.end + 1
+        if not self.sessions.take(sid, seq, number, hlc):
+            return None
+        record: Any = _new(
+            Record, (self.term, number, DATA, sid, seq, key, verb, value, hlc, None, 0)
+        )
+        log.records.append(record)
+        log.end = number
+        log.bytes += len(value) + OVERHEAD
+        self.state.parts[key] = record
+        return record
 
     def follow(self, record: Record) -> int:
         """Take a record from the owner or feed.
@@ -336,6 +357,29 @@ class Shard:
     def __repr__(self) -> str:
         where = f"{self.log.base}..{self.log.end}"
         return f"<Shard {self.id} {ROLES[self.role]} term={self.term} log={where}>"
+
+
+def follow_each(shards: Sequence[Shard], where: list[int], records: list[Record]) -> int:
+    """Let shards take records that plainly continue their logs; give how many, from the first on.
+
+    Does what :meth:`Shard.follow` does with each: a live frame has many shards, and a record each.
+    """
+    count = 0
+    for of, record in zip(where, records, strict=True):
+        shard = shards[of]
+        log = shard.log
+        term, number, kind, sid, seq, key, verb, value, hlc, _, expires = record
+        if number != log.end + 1 or term != log.last_term or kind or expires:
+            break
+        if verb not in WHOLE or key.__class__ is tuple:
+            break
+        log.records.append(record)
+        log.end = number
+        log.bytes += len(value) + OVERHEAD
+        shard.state.parts[key] = record  # pyright: ignore[reportArgumentType]
+        shard.sessions.note(sid, seq, number, hlc)
+        count += 1
+    return count
 
 
 def _told(value: bytes) -> Any:

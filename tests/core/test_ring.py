@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rxfero.core.ring import CIRCLE, Ring, shard_of
+from rxfero.core.ring import CIRCLE, Ring, shard_of, shards_of
 from rxfero.errors import ConfigurationError
 
 SHARDS = 2048
@@ -107,6 +107,8 @@ def test_a_key_hashes_as_its_text() -> None:
     assert shard_of(7, SHARDS) == shard_of("7", SHARDS) == mmh3.hash(b"7", signed=False) % SHARDS
     assert shard_of("naïve", SHARDS) == mmh3.hash("naïve".encode(), signed=False) % SHARDS
     assert shard_of(-3, SHARDS) == shard_of("-3", SHARDS)
+    keys = [7, "7", "naïve", -3, "k"]
+    assert shards_of(keys, SHARDS) == [shard_of(key, SHARDS) for key in keys]
 
 
 def test_the_users_hash_replaces_ours_for_keys_and_points() -> None:

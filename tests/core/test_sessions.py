@@ -97,6 +97,32 @@ def test_a_run_of_several_sessions_or_with_holes_is_noted_too() -> None:
         assert one == other
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["take", "note"]), st.sampled_from("abc"), st.integers(-1, 2)),
+        max_size=3 * WINDOW,
+    ),
+    st.integers(1, 3),
+)
+def test_what_is_next_is_taken_and_noted_and_nothing_else(
+    steps: list[tuple[str, str, int]], cap: int
+) -> None:
+    """Also of one that a merge has left holes in, and of one that was forgotten."""
+    one, other = Sessions(cap), Sessions(cap)
+    for number, (what, sid, ahead) in enumerate(steps, 1):
+        seq = max(1, one.expected(sid) + ahead)
+        stamp = 7 * number % 5
+        due = what == "note" or one.is_next(sid, seq)
+        if due:
+            one.note(sid, seq, number, stamp)
+        if what == "note":
+            other.note(sid, seq, number, stamp)
+        else:
+            assert other.take(sid, seq, number, stamp) == due
+        assert one == other
+    other.invariants()
+
+
 def test_a_number_noted_twice_counts_once() -> None:
     sessions = noted([("a", 1, 1), ("a", 3, 2), ("a", 3, 9), ("a", 1, 9)])
     assert sessions.number_of("a", 3) == 2

@@ -23,6 +23,7 @@ from rxfero.core.shard import (
     TERMS_COVERED,
     Shard,
     Wait,
+    follow_each,
     read_fold,
 )
 from rxfero.core.value import pack, pack_body, unpack_body
@@ -152,6 +153,54 @@ def test_only_plain_records_that_follow_are_taken_as_a_run(changed: dict[str, An
     shard.invariants()
 
 
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize(
+    "changed",
+    [{"number": 3}, {"number": 6}, {"term": Term(2, 5)}, {"kind": LOST}, {"expires": 9},
+     {"verb": "remove"}, {"verb": "patch"}, {"key": ("k", "x")}],
+    ids=repr,
+)  # fmt: skip
+def test_of_several_shards_the_first_that_is_not_plain_and_all_after_it_are_left(
+    changed: dict[str, Any], at: int
+) -> None:
+    shards = [fill(Shard(number), *[Term(1, 5)] * 3) for number in range(3)]
+    where, last = [2, 0, 1, 2], dict.fromkeys(range(3), 3)
+    plain: list[Record] = []
+    for seq, number in enumerate(where, 1):
+        last[number] += 1
+        plain.append(data(Term(1, 5), last[number], f"k{seq}", seq, sid=f"r{seq}", seq=1))
+    broken = [*plain[:at], plain[at]._replace(**changed), *plain[at + 1 :]]
+    assert follow_each(shards, where, broken) == at
+    taken = [record for shard in shards for record in shard.log.records[3:]]
+    assert sorted(taken) == sorted(plain[:at])
+    assert follow_each(shards, where[at:], plain[at:]) == 4 - at
+    for shard in shards:
+        shard.invariants()
+    assert {k: v for shard in shards for k, v in shard.state.items() if k != "k"} == {
+        "k1": 1, "k2": 2, "k3": 3, "k4": 4,
+    }  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 2), st.sampled_from("ab"))))
+def test_an_owner_writes_what_is_next_and_that_is_to_append_it(
+    asked: list[tuple[str, int, str]],
+) -> None:
+    one, other, term = Shard(0), Shard(0), Term(1, 5)
+    for shard in (one, other):
+        fill(shard, term).term = term
+    for stamp, (sid, ahead, key) in enumerate(asked, 10):
+        seq = one.sessions.expected(sid) - 1 + ahead
+        due = data(term, one.log.end + 1, key, stamp, sid=sid, seq=seq or 99, hlc=stamp)
+        written = other.write(sid, due.seq, key, "update", due.value, stamp)
+        if one.sessions.is_next(sid, due.seq):
+            assert written == due
+            one.append(due)
+        else:
+            assert written is None
+    assert (shape(one), one.log.bytes) == (shape(other), other.log.bytes)
+    other.invariants()
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps, st.integers(0, 25))
 def test_the_fold_is_a_function_of_the_log(moves: list[Any], at: int) -> None:
@@ -174,6 +223,14 @@ def test_the_fold_is_a_function_of_the_log(moves: list[Any], at: int) -> None:
             assert [joined.follow(record) for record in run] == [GREW] * len(run)
     joined.invariants()
     assert (joined.dump(), joined.log.records) == (owner.dump(), records)
+    lone, done = Shard(0), 0  # a record each, as a live frame brings them
+    while done < len(records):
+        done += follow_each([lone], [0] * (len(records) - done), records[done:])
+        if done < len(records):
+            assert lone.follow(records[done]) == GREW
+            done += 1
+    lone.invariants()
+    assert (lone.dump(), lone.log.records) == (owner.dump(), records)
     early = Shard(0)
     for record in records[:at]:
         early.follow(record)

@@ -64,7 +64,7 @@ def a_voter_restarts_after_its_promise(*, safe: bool, seed: int = 1) -> None:
     if not safe:
         world.fsync = 60.0
     d = world.host("d")
-    assert world.run(10.0, lambda: d.replica.follower.synced >= {*VOTERS}), "it never catches up"
+    assert world.run(10.0, lambda: d.replica.histories.synced >= {*VOTERS}), "it never catches up"
     cut_off(world, "c", "d")
     assert world.run(10.0, lambda: bool(d.replica.succession.rounds)), "it never asks"
     cut_off(world, "c", "a", "b")

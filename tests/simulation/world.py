@@ -405,7 +405,7 @@ class Host:
         if not self.up:
             return False
         if self.client:
-            return bool(self.replica.follower.synced)
+            return bool(self.replica.histories.synced)
         me = self.replica.members.me
         return me is not None and me.state == 1
 

@@ -109,7 +109,10 @@ class Outbox(Group):
 
     where = "constants.outbox"
 
-    max: int = knob(1 << 16, 0, 1 << 30, "bytes that force a flush within a turn; 0: no batching")
+    max: int = knob(
+        1 << 16, 0, 1 << 30,
+        "bytes that force a flush in a turn, then twice as many; 0: no batching",
+    )  # fmt: skip
     frag: int = knob(1 << 20, 1 << 13, 1 << 30, "bytes of the largest frame, so of a value")
 
 

@@ -325,7 +325,7 @@ class Node(Outbox):
             self._hand_over()
         asked = replica.requests.number
         ready = replica.ready(now)
-        self._room()
+        self._room(self.first)
         self._carry_out(ready)
         self.news.tell(ready)
         if ready.requests:

@@ -1,8 +1,9 @@
 """The outbox: what a program asks its node for, until it leaves: with the turn, or in its middle.
 
 Messages without keys gather in a batch, all else goes to the replica at once. `outbox.max` bytes
-that are asked for in one turn leave in the middle of it, so that whoever asks for a million things
-without ever waiting keeps no more of them here than a frame, and the servers have something to do.
+that are asked for in one turn leave in the middle of it, and then twice as many at a time, so that
+whoever asks for a million things without ever waiting keeps no more of them here than a frame, and
+the servers have something to do: soon at first, and then in frames that cost less.
 
 It does not know when turns come, nor what a request is about.
 """
@@ -36,7 +37,7 @@ class Outbox(ABC):
     Attributes:
         batch: The messages of this turn; it knows how much may be taken yet.
         turns: How many turns there have been.
-        frame: Most bytes of requests that leave together.
+        first, frame: Bytes of requests that leave together: at the first time in a turn, and most.
         value_max: Most bytes of a value.
     """
 
@@ -51,7 +52,8 @@ class Outbox(ABC):
         self.closed = self.marked = False
         self.batch = Batch(0, self)
         self.value_max = int(constants.outbox.frag) - HEAD_BYTES
-        self.frame = min(constants.outbox.max, self.value_max, ROWS * CALL_BYTES)
+        most = min(self.value_max, ROWS * CALL_BYTES)
+        self.first, self.frame = (min(n * constants.outbox.max, most) for n in (1, 2))
         self._pending_max = int(constants.requests.pending)
 
     def submit(self, call: Call) -> None:
@@ -147,9 +149,9 @@ class Outbox(ABC):
             self.batch = Batch(self.turns, self, batch.make, max(0, batch.room))
             self.replica.send(batch, self._monotonic())
 
-    def _room(self) -> None:
+    def _room(self, most: int) -> None:
         """Begin to count anew what was asked for."""
-        self.batch.room = min(self.frame, self._pending_max - self.replica.requests.bytes)
+        self.batch.room = min(most, self._pending_max - self.replica.requests.bytes)
 
     def _flush(self) -> None:
         """Send what has been asked for so far, in the middle of a turn (`outbox.max`)."""
@@ -159,7 +161,7 @@ class Outbox(ABC):
         self.replica.router.flush_calls()
         frames, cluster.frames = cluster.frames, []
         self._send(frames, self.transport.push)
-        self._room()
+        self._room(self.frame)
         self.mark()
 
     def mark(self) -> None:

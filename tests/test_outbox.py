@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -46,6 +47,27 @@ async def test_many_messages_leave_a_frame_at_a_time_too(size: int) -> None:
         many = client.peers.send_many("say", ["x" * (size + n % 3) for n in range(700)])
         assert client._node.replica.requests.batches.flying > 600
         assert await many == [size + n % 3 for n in range(700)]
+
+
+async def test_the_first_frame_of_a_turn_leaves_soon_and_later_ones_are_twice_as_large() -> None:
+    async with Cluster(constants=LIMITS) as cluster:
+        await cluster.server(lambda request: None)
+        client = await cluster.client()
+        sent: list[int] = []
+        push = client._node.transport.push
+
+        def pushed(link: int, chunks: list[bytes]) -> None:
+            sent.append(sum(map(len, chunks)))
+            push(link, chunks)
+
+        client._node.transport.push = pushed  # type: ignore[method-assign]
+        for _ in range(2):  # in two turns
+            asked = [client.peers.send({"type": "say", "value": "x" * 500}) for _ in range(60)]
+            await asyncio.gather(*asked)
+        first, *more = sent[: len(sent) // 2]
+        assert 3000 < first < 5000
+        assert all(7000 < size < 9000 for size in more)
+        assert sent == [first, *more] * 2
 
 
 @pytest.mark.parametrize("frame", [0, 4096, 1 << 16])

@@ -221,12 +221,15 @@ class Cache(Writes, Mapping[str | int, Any], Shown):
         """Give an event as an async iterator; see :meth:`on`, :func:`to_async_iter`.
 
         With "block", changes and commits beyond `maxsize` are read from the log when their turn
-        comes (:mod:`rxfero.reader`): none is lost, and no more than that are held.
+        comes (:mod:`rxfero.reader`): none is lost, and no more than that are held. After a `reset`
+        changes and commits go on with the state of the shard, with any `overflow` and `since`.
         """
         stream: Pull[Any]
         if event in ("change", "commit") and overflow == "block":
             stream = Reader(self._node.replica, self._hub, event, maxsize, since, under)
         else:
+            if event in ("change", "commit") and isinstance(since, str) and since == "now":
+                since = self.partitions.position()
             source: Any = self.on(event, since=since, under=under)
             stream = source.pipe(to_async_iter(maxsize, overflow, key))
         self._streams.add(stream)

@@ -173,6 +173,17 @@ def test_a_snapshot_takes_the_place_of_what_was_read(waiting: int) -> None:
     assert resets == [one], "that turn's; the reader knows where it stands, and needs none"
 
 
+@pytest.mark.parametrize("overflow", ["conflate", "latest", "drop_old", "error"])
+def test_whatever_a_stream_leaves_out_a_snapshot_is_told(overflow: str) -> None:
+    users = FakeCache({"ann": 1})
+    one = users.partitions.shard("ann").id
+    stream = users.stream(overflow=overflow)
+    replace(users, one, "theirs")
+    users.emit("reset", one)
+    assert [(c.key, c.value) for c in taken(stream, 1)] == [("ann", "theirs")]
+    assert stream.stats()["waiting"] == 0
+
+
 def test_a_part_is_read_and_the_rest_costs_nothing() -> None:
     users = FakeCache(values={"ann": {"age": 7}})
     stream = users.stream(maxsize=SIZE, since="state", under="ann.age")

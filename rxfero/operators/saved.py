@@ -70,8 +70,7 @@ class Counted:
         shard, term, number = offset
         if self._has(shard, term, number):
             return False
-        origin = change.record.origin
-        again = origin is not None and self._has(shard, *origin)
+        again = self._has_there(shard, change.record.origin)
         self._note(shard, term, number)
         return not again
 
@@ -97,6 +96,15 @@ class Counted:
         if last is None:  # of one forgotten, or of another side
             return len(terms) >= TERMS and term < min(terms)
         return number <= last
+
+    def _has_there(self, shard: int, origin: tuple[Term, int] | None) -> bool:
+        """Whether what was merged is known for certain to be one that was counted at its origin.
+
+        Number 0 is the origin of a whole state, of which nobody knows where its parts stood.
+        """
+        if origin is None or origin[1] < 1:
+            return False
+        return origin[1] <= self._last.get(shard, {}).get(origin[0], 0)
 
     def _note(self, shard: int, term: Term, number: int) -> None:
         terms = self._last.setdefault(shard, {})

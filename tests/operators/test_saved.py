@@ -98,6 +98,24 @@ def test_law_over_a_heal_each_write_is_counted_once(
     assert not any(counted.take(one) for one in told)
 
 
+def test_what_is_merged_counts_unless_it_was_counted_for_certain() -> None:
+    counted, last = Counted(), 2 * TERMS
+    for n in range(1, last + 1):
+        assert counted.take(change(Offset(0, Term(n, 0), n)))
+    for at, (term, number, fresh) in enumerate(
+        [
+            (Term(last, 0), last, False),
+            (Term(last, 0), last + 1, True),
+            (Term(last, 0), 0, True),  # of a whole state
+            (Term(1, 0), 1, True),  # forgotten
+            (Term(1, 7), 1, True),  # another side's
+        ],
+        last + 1,
+    ):
+        assert counted.take(change(Offset(0, Term(99, 0), at), (term, number))) is fresh
+    assert not counted.take(change(Offset(0, Term(1, 0), 1))), "told again, not merged"
+
+
 def test_what_was_not_logged_is_refused() -> None:
     with pytest.raises(ValueRefused, match="no change of a cache"):
         Counted().take(Change("update", "k", 1))

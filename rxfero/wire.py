@@ -52,7 +52,7 @@ class Wire(asyncio.Protocol):
         self._stopped = False  # whether reading is paused
         self._timer: asyncio.TimerHandle | None = None
         self._file = -1  # -1: all is written by the loop
-        self.held: list[bytes] = []  # pushed, and not taken by the socket in this turn
+        self.held: list[bytes | memoryview] = []  # pushed, and not taken by the socket in this turn
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.socket = cast("asyncio.Transport", transport)
@@ -101,7 +101,7 @@ class Wire(asyncio.Protocol):
         while self.held and sent >= len(self.held[0]):
             sent -= len(self.held.pop(0))
         if sent:
-            self.held[0] = self.held[0][sent:]
+            self.held[0] = memoryview(self.held[0])[sent:]  # what is left may be much: no copy
 
     def hand_over(self) -> None:
         """Leave to the loop what was pushed and has not left."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.counts import BURST, LOADS, messages
+from benchmarks.counts import BURST, LOADS
 from benchmarks.figures import table, whole
 from benchmarks.processes import free_ports
 from benchmarks.worker import echoes
@@ -40,8 +40,9 @@ def stage(file: str) -> str:
 async def profiled(name: str, count: int) -> list[dict[str, Any]]:
     """Run a load under the profiler; gives a row a stage, the dearest first."""
     load, ports = LOADS[name], free_ports(1)
+    handler = echoes if name.startswith("messages") else None
     async with (
-        fero("where", echoes if load is messages else None, ports=ports) as server,
+        fero("where", handler, ports=ports) as server,
         fero("where", client=True, ports=ports) as client,
     ):
         await server.stable(1)

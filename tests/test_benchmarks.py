@@ -584,3 +584,4 @@ def test_a_profile_says_where_all_of_the_time_went(capsys: pytest.CaptureFixture
     for rows in json.loads(capsys.readouterr().out).values():
         assert sum(row["share %"] for row in rows) == pytest.approx(100)
         assert any(row["stage"] == "rxfero/node.py" or "others" in row["stage"] for row in rows)
+        assert all(row["stage"] != "rxfero/errors.py" for row in rows), "a load that was refused"

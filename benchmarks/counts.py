@@ -117,11 +117,16 @@ LOADS = {
 }  # fmt: skip
 
 
+def handler_of(load: str) -> Callable[..., Any] | None:
+    """Give the handler that a load needs at its servers."""
+    return echoes if load.startswith("messages") else None
+
+
 async def measure(count: int) -> dict[str, dict[str, float]]:
     """Give each load's operations a record."""
     found: dict[str, dict[str, float]] = {}
     for name, load in LOADS.items():
-        handler = echoes if name.startswith("messages") else None
+        handler = handler_of(name)
         async with SimulatedCluster(servers=1, clients=1, handler=handler) as cluster:
             client = cluster.clients[0].cache
             await load(client, BURST)  # what is made once is made now

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.counts import BURST, LOADS
+from benchmarks.counts import BURST, LOADS, handler_of
 from benchmarks.figures import table, whole
 from benchmarks.processes import free_ports
-from benchmarks.worker import echoes
 from rxfero import fero, run
 
 ROOT = Path(__file__).parent.parent
@@ -40,9 +39,8 @@ def stage(file: str) -> str:
 async def profiled(name: str, count: int) -> list[dict[str, Any]]:
     """Run a load under the profiler; gives a row a stage, the dearest first."""
     load, ports = LOADS[name], free_ports(1)
-    handler = echoes if name.startswith("messages") else None
     async with (
-        fero("where", handler, ports=ports) as server,
+        fero("where", handler_of(name), ports=ports) as server,
         fero("where", client=True, ports=ports) as client,
     ):
         await server.stable(1)

@@ -68,7 +68,9 @@ class Prefix:
             if record.kind == DATA:
                 self.state.apply(record)
             if record.sid and record.kind in NUMBERED:
-                self.sessions.note(record.sid, record.seq, record.number, record.hlc)
+                noted = (record.sid, record.seq, record.number, record.hlc)
+                if not self.sessions.take(*noted):
+                    self.sessions.note(*noted)
         self.number += len(records)
         return records, jumped
 

@@ -45,7 +45,7 @@ class Session:
         self.places: list[int] = [0]
 
     def note(self, seq: int, number: int) -> None:
-        """Take a number that is not the next one: a merge applies what came in another order."""
+        """Take a number, also one that is not the next: a merge applies them in another order."""
         if self.has(seq):
             return
         sparse: set[int] = self.sparse if isinstance(self.sparse, set) else set()
@@ -164,33 +164,24 @@ class Sessions:
     def note(self, sid: str, seq: int, number: int, hlc: int) -> None:
         """Take note of a record as it is applied.
 
-        Records that no session numbered (`seq` 0) are of no concern. Costs O(1) for the next
-        number of a known session.
+        Records that no session numbered (`seq` 0) are of no concern. Where it is nearly always the
+        next of its session, :meth:`take` is asked first: the hot path.
         """
         session = self._table.get(sid)
         if session is None:
             if not seq:
                 return
             session = self._begin(sid, number)
-        if seq == session.floor + 1 and not session.sparse:
-            session.floor = session.top = seq
-            places = session.places
-            if (at := seq % WINDOW) < len(places):
-                places[at] = number
-            elif at == len(places):
-                places.append(number)
-            else:
-                session.put(seq, number)
-        elif seq:
+        if seq:
             session.note(seq, number)
         session.last = number
         if hlc > session.hlc:
             session.hlc = hlc
 
     def take(self, sid: str, seq: int, number: int, hlc: int) -> bool:
-        """Take note of a write if it is the next of its session; whether it was.
+        """Take note of a record if it is the next of its session; whether it was. Costs O(1).
 
-        Does what :meth:`is_next` and :meth:`note` do, in one call: the owner's hot path.
+        Does what :meth:`is_next` and :meth:`note` do, in one call.
         """
         session = self._table.get(sid)
         if session is None or session.sparse:

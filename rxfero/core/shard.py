@@ -180,7 +180,8 @@ class Shard:
             self.state.parts[key] = record  # pyright: ignore[reportArgumentType]
         else:
             self.state.apply(record)
-        self.sessions.note(sid, seq, number, hlc)
+        if not self.sessions.take(sid, seq, number, hlc):
+            self.sessions.note(sid, seq, number, hlc)
 
     def write(
         self, sid: str, seq: int, key: str | int, verb: str, value: bytes, hlc: int
@@ -377,7 +378,8 @@ def follow_each(shards: Sequence[Shard], where: list[int], records: list[Record]
         log.end = number
         log.bytes += len(value) + OVERHEAD
         shard.state.parts[key] = record  # pyright: ignore[reportArgumentType]
-        shard.sessions.note(sid, seq, number, hlc)
+        if not shard.sessions.take(sid, seq, number, hlc):
+            shard.sessions.note(sid, seq, number, hlc)
         count += 1
     return count
 

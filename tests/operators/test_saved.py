@@ -66,7 +66,10 @@ def test_law_of_one_log_each_is_counted_once_whatever_comes_again(
 def test_law_over_a_heal_each_write_is_counted_once(
     ours: list[int], theirs: list[int], higher: bool, data: Any
 ) -> None:
-    """The log of either side may go on, whatever the terms; the other's is merged with its origin."""
+    """The log of either side may go on, whatever the terms; the other's is merged with its origin.
+
+    Over more terms than are told apart none is lost, but one that is merged may count again.
+    """
     counters = data.draw(st.permutations(range(2, 2 + len(ours) + len(theirs))))
     sides: list[list[Offset]] = []
     for side, counts in enumerate((ours, theirs)):
@@ -93,9 +96,12 @@ def test_law_over_a_heal_each_write_is_counted_once(
     told = [*(change(o) for o in (*common, *goes_on)), *(change(o, old) for o, old in moved)]
     fresh = [one.record for one in told if counted.take(one)]
     written = {(r.term, r.number) if r.origin is None else r.origin for r in fresh}
-    assert written == {(o.term, o.number) for o in sides[1]}
-    assert len(fresh) == len(written)
-    assert not any(counted.take(one) for one in told)
+    theirs_alone = {(o.term, o.number) for o in sides[1]}
+    assert written >= theirs_alone
+    if 2 + len(ours) + len(theirs) <= TERMS:  # those, that before the split, and that after it
+        assert written == theirs_alone
+        assert len(fresh) == len(written)
+        assert not any(counted.take(one) for one in told)
 
 
 def test_what_is_merged_counts_unless_it_was_counted_for_certain() -> None:
